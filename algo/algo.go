@@ -1,0 +1,128 @@
+// Package algo is the vocabulary in which Conch's algorithms are written.
+//
+// An algorithm is a [Machine]: one peer's part in one lock's mutual exclusion,
+// a function from an input to a list of outputs and nothing else. It has no
+// clock, no network, no goroutine and no source of chance, so the same code
+// runs in production, in the simulator and in the exhaustive explorer. A
+// [Process] is one peer's part in all its locks; it owns the machines and is
+// what the three of them drive.
+//
+// The package is made to be read. It promises no stable API.
+package algo
+
+// Machine is one peer's part in one lock's mutual exclusion.
+//
+// It is deterministic: the same inputs in the same order give the same
+// outputs. It has one owner at a time and needs no locking of its own. Inputs
+// that break the local contract (a Release by who is not inside, an Acquire by
+// who already asks) panic; a message, whatever it says, never does.
+type Machine interface {
+	// Step takes one input and appends what follows from it to out.
+	Step(in Input, out []Output) []Output
+
+	// Idle says that the machine is in the state it was made in, so that it
+	// may be dropped and made anew when somebody wants the lock again.
+	Idle() bool
+
+	// WaitsFor lists, sorted, the peers whose message would bring this
+	// peer's open request further. It is empty without an open request.
+	WaitsFor() []PeerName
+
+	// Check returns an error that names the first invariant that does not
+	// hold. It is called after every simulated step.
+	Check() error
+
+	// Clone returns an independent copy, for the explorer.
+	Clone() Machine
+
+	// AppendState appends an encoding of everything that decides future
+	// steps: two machines of one algorithm with equal encodings behave alike.
+	AppendState(dst []byte) []byte
+}
+
+// Process is one peer's part in all its locks. Its rules are those of Machine,
+// except that inputs and outputs name the lock they belong to.
+type Process interface {
+	Step(in Input, out []Output) []Output
+
+	// WaitsFor lists, sorted, the peers whose message would bring this
+	// peer's open request for the lock further.
+	WaitsFor(lock string) []PeerName
+
+	Check() error
+	Clone() Process
+	AppendState(dst []byte) []byte
+}
+
+// InputKind says what happened.
+type InputKind uint8
+
+const (
+	// Acquire: this peer wants the lock. At most one request of a peer for a
+	// lock is open at a time.
+	Acquire InputKind = iota + 1
+	// Cancel: this peer gives up its open request.
+	Cancel
+	// Release: this peer leaves the critical section.
+	Release
+	// Receive: Message has come from From. Links are FIFO, lose nothing and
+	// double nothing between two Contacts.
+	Receive
+	// Contact: from now on messages go to and come from incarnation
+	// Incarnation of From. The first Contact with a peer precedes all its
+	// messages. A later one says that it has restarted or, if the incarnation
+	// is the one already known, that messages between the two were lost.
+	Contact
+)
+
+func (k InputKind) String() string {
+	switch k {
+	case Acquire:
+		return "acquire"
+	case Cancel:
+		return "cancel"
+	case Release:
+		return "release"
+	case Receive:
+		return "receive"
+	case Contact:
+		return "contact"
+	}
+	return "unknown input"
+}
+
+// Input is one thing that happens to a peer.
+type Input struct {
+	Kind InputKind
+	Lock string // the lock it is about; empty for Contact and for messages about no single lock
+	Time Time   // the peer's Lamport clock after this event; larger at every input
+
+	From        PeerName    // Receive, Contact
+	Message     Message     // Receive
+	Incarnation Incarnation // Contact
+	KnewMe      bool        // Contact: From has known an earlier incarnation of this peer
+}
+
+// OutputKind says what is to be done.
+type OutputKind uint8
+
+const (
+	// Send: hand Message to the link to To.
+	Send OutputKind = iota + 1
+	// Enter: this peer is now in the critical section, with Token.
+	Enter
+	// Note: nothing is to be done; Why says why the machine sent nothing.
+	Note
+)
+
+// Output is one thing that follows from an input. Why is for people: traces
+// keep it, so that a run explains itself; no machine ever reads it.
+type Output struct {
+	Kind OutputKind
+	Lock string // set by the Process
+
+	To      PeerName // Send; Note: the peer that was held back, if any
+	Message Message  // Send
+	Token   Token    // Enter
+	Why     Reason
+}

@@ -1,0 +1,3 @@
+module github.com/conchlock/conch
+
+go 1.26

@@ -1,0 +1,71 @@
+// Package trace keeps the record of what peers did: it writes events, reads
+// them back, and puts the events of several peers into causal order.
+package trace
+
+import (
+	"time"
+
+	"github.com/conchlock/conch/algo"
+)
+
+// Kind says what an event records.
+type Kind string
+
+const (
+	Start    Kind = "start"     // a peer begins an incarnation
+	Stop     Kind = "stop"      // it has ended it in good order
+	LinkUp   Kind = "link-up"   // messages can be exchanged with another peer
+	LinkDown Kind = "link-down" // they cannot
+	Request  Kind = "request"   // somebody here wants the lock
+	Cancel   Kind = "cancel"    // and has given it up before entering
+	Send     Kind = "send"
+	Receive  Kind = "receive"
+	Drop     Kind = "drop"  // a message to or from an old incarnation was discarded
+	Enter    Kind = "enter" // the critical section begins, with Token
+	Exit     Kind = "exit"
+	Lost     Kind = "lost"  // the hold has ended without an exit
+	Crash    Kind = "crash" // written by whoever killed the peer
+	Note     Kind = "note"
+)
+
+// Event is one thing that a peer did or that happened to it. All events of one
+// step of a peer have the same Clock; within a peer, the order of the file is
+// the order of events.
+type Event struct {
+	At          time.Time
+	Peer        algo.PeerName
+	Incarnation algo.Incarnation
+	Clock       algo.Time // the peer's Lamport clock after the event
+	Kind        Kind
+	Lock        string        // empty if about no single lock
+	Token       algo.Token    // Enter, Exit, Lost
+	Other       algo.PeerName // LinkUp, LinkDown: the peer at the other end
+	Reason      string        // why, in words; may be empty
+	Message     *Message      // Send, Receive, Drop
+}
+
+// Message is a message as a trace knows it.
+type Message struct {
+	ID     MessageID
+	Kind   string
+	From   algo.PeerName
+	To     algo.PeerName
+	Clock  algo.Time // the sender's, when it was sent
+	Upkeep bool      // no entry needs it
+	Fields []algo.Field
+}
+
+// MessageID is unique in a run. It is written FROM-INCARNATION-NUMBER.
+type MessageID struct {
+	From        algo.PeerName
+	Incarnation algo.Incarnation
+	Number      uint64
+}
+
+// Recorder takes a peer's events, in order. Record is called under the peer's
+// lock, so it must be quick and must not call back; it keeps no pointer to e
+// or to what e points to. Flush hands what was recorded to the kernel.
+type Recorder interface {
+	Record(e *Event)
+	Flush()
+}
