@@ -2,31 +2,8 @@ package algo
 
 import (
 	"cmp"
-	"fmt"
 	"strconv"
 )
-
-// PeerName names a peer: [a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?
-type PeerName string
-
-// Check returns an error that says what is wrong with the name, if anything.
-func (p PeerName) Check() error {
-	if len(p) == 0 {
-		return fmt.Errorf("a peer needs a name")
-	}
-	if len(p) > 63 {
-		return fmt.Errorf("peer name %q has %d characters, at most 63 are allowed", p, len(p))
-	}
-	for i := 0; i < len(p); i++ {
-		c := p[i]
-		alnum := 'a' <= c && c <= 'z' || '0' <= c && c <= '9'
-		if inner := i > 0 && i < len(p)-1; alnum || inner && (c == '.' || c == '-') {
-			continue
-		}
-		return fmt.Errorf("peer name %q: use lower-case letters and digits, and dots or dashes between them", p)
-	}
-	return nil
-}
 
 // Time is a reading of a Lamport clock. It stays below 2^53 (MaxTime), so that
 // fencing tokens made from it survive JSON.

@@ -1,0 +1,128 @@
+package node
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/internal/trace"
+)
+
+// Status is what a node knows at one moment.
+type Status struct {
+	Peers []PeerStatus // the others, sorted by name
+	Locks []LockStatus // those held or wanted here, sorted by name
+}
+
+// PeerStatus is what a node knows of another peer.
+type PeerStatus struct {
+	Name        algo.PeerName
+	Incarnation algo.Incarnation // 0 before the first contact
+	Up          bool
+	Since       time.Time
+	Reason      string // why it is down
+}
+
+// LockStatus is what a node knows of a lock that somebody here holds or wants.
+type LockStatus struct {
+	Name     string
+	Held     bool
+	Token    algo.Token      // if held
+	Since    time.Time       // when it was entered, or asked for
+	Waiters  int             // callers here that wait
+	WaitsFor []algo.PeerName // whose messages the open request needs
+}
+
+// Status returns what the node knows now.
+func (n *Node) Status() Status {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var s Status
+	for _, name := range slices.Sorted(maps.Keys(n.peers)) {
+		p := n.peers[name]
+		s.Peers = append(s.Peers, PeerStatus{Name: name, Incarnation: p.incarnation, Up: p.up, Since: p.since, Reason: p.reason})
+	}
+	for _, name := range slices.Sorted(maps.Keys(n.locks)) {
+		l := n.locks[name]
+		ls := LockStatus{Name: name, Since: l.asked, Waiters: len(l.waiters), WaitsFor: n.cfg.Process.WaitsFor(name)}
+		if l.hold != nil {
+			ls.Held, ls.Token, ls.Since = true, l.hold.token, l.hold.since
+		}
+		s.Locks = append(s.Locks, ls)
+	}
+	return s
+}
+
+// Busy says that somebody here holds or wants the lock.
+func (n *Node) Busy(name string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.locks[name] != nil
+}
+
+// waitsFor says for whom a lock's open request waits, as the end of a
+// sentence: " (waits for b; c, which is down: connection refused)".
+func (n *Node) waitsFor(l *lock) string {
+	if l.hold != nil {
+		return " (another caller at this peer is inside)"
+	}
+	waits := n.cfg.Process.WaitsFor(l.name)
+	for name, p := range n.peers {
+		if !p.up && !slices.Contains(waits, name) {
+			waits = append(waits, name) // every peer is needed sooner or later
+		}
+	}
+	if len(waits) == 0 {
+		return ""
+	}
+	slices.Sort(waits)
+	words := make([]string, len(waits))
+	for i, name := range waits {
+		words[i] = string(name)
+		if p := n.peers[name]; p != nil && !p.up {
+			words[i] = fmt.Sprintf("%s, which is down: %s", name, p.reason)
+		}
+	}
+	return " (waits for " + strings.Join(words, "; ") + ")"
+}
+
+// firstNote is how long a request waits before that is noted; each further
+// note comes after twice the time.
+const firstNote = 2 * time.Second
+
+// watch notes which requests have waited for long, and for whom.
+func (n *Node) watch() {
+	defer close(n.idle)
+	t := time.NewTicker(firstNote / 2)
+	defer t.Stop()
+	for {
+		select {
+		case <-n.done:
+			return
+		case <-t.C:
+			n.noteWaits(time.Now())
+		}
+	}
+}
+
+// noteWaits records one note for each request that has waited for firstNote, or
+// for twice as long as when it was last noted.
+func (n *Node) noteWaits(now time.Time) {
+	n.mu.Lock()
+	defer n.unlock()
+	for _, name := range slices.Sorted(maps.Keys(n.locks)) {
+		l := n.locks[name]
+		waited := now.Sub(l.asked)
+		if l.hold != nil || len(l.waiters) == 0 || waited < firstNote || waited < 2*l.told.Sub(l.asked) {
+			continue
+		}
+		l.told = now
+		n.record(trace.Event{
+			Kind: trace.Note, Lock: name,
+			Reason: fmt.Sprintf("has waited for %s%s", waited.Round(100*time.Millisecond), n.waitsFor(l)),
+		})
+	}
+}

@@ -1,0 +1,169 @@
+// Package state keeps what must survive a peer's restart: how often it has
+// started, and a ceiling of its Lamport clock. Both only grow. Without a
+// directory they start from the wall clock, and are as good as that.
+package state
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/conchlock/conch/algo"
+)
+
+// File is the name of the file in a peer's directory.
+const File = "state.db"
+
+// step is by how much the ceiling is raised at a time. A restart skips what
+// was left of it; at a restart a second, that is safe for centuries below
+// algo.MaxTime.
+const step = 1 << 20
+
+// State is the state of one incarnation. It implements node.Ceiling.
+type State struct {
+	db          *bbolt.DB // nil without a directory
+	incarnation algo.Incarnation
+	start       algo.Time
+}
+
+var (
+	bucket         = []byte("conch")
+	keyName        = []byte("name")
+	keyIncarnation = []byte("incarnation")
+	keyCeiling     = []byte("ceiling")
+)
+
+// WallClock returns the state of a peer that keeps nothing: incarnation and
+// clock start at the wall clock, in microseconds since 1970. They grow from
+// start to start as long as the wall clock is not set back, and as long as the
+// peer had fewer than a million events a second.
+func WallClock(now time.Time) *State {
+	us := now.UnixMicro()
+	return &State{incarnation: algo.Incarnation(us), start: algo.Time(us)}
+}
+
+// Create makes the directory of a peer that is new and whose cluster is new:
+// it will start as incarnation 1, with its clock at 0. A directory that Open
+// makes starts from the wall clock instead, because the peer may have been
+// known before its directory was wiped.
+func Create(dir string, name algo.PeerName) error {
+	db, err := open(dir)
+	if err != nil {
+		return err
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		if tx.Bucket(bucket) != nil {
+			return fmt.Errorf("%s is in use already", filepath.Join(dir, File))
+		}
+		return initialize(tx, name, 0, 0)
+	})
+	return errors.Join(err, db.Close())
+}
+
+// Open begins the next incarnation of the peer whose directory this is. It
+// makes the directory if need be, and locks it: a second process is refused.
+func Open(dir string, name algo.PeerName, now time.Time) (*State, error) {
+	db, err := open(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &State{db: db}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		if tx.Bucket(bucket) == nil {
+			us := uint64(now.UnixMicro())
+			if err := initialize(tx, name, us, us); err != nil {
+				return err
+			}
+		}
+		return s.begin(tx, name)
+	})
+	if err != nil {
+		db.Close()
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, File), err)
+	}
+	return s, nil
+}
+
+func open(dir string) (*bbolt.DB, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("directory for the peer's state: %w", err)
+	}
+	path := filepath.Join(dir, File)
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 100 * time.Millisecond})
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, fmt.Errorf("%s is in use by another process; stop that one, or give this one a directory of its own", path)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w; if it is damaged, remove it: the peer then starts from the wall clock", path, err)
+	}
+	return db, nil
+}
+
+func initialize(tx *bbolt.Tx, name algo.PeerName, incarnation, ceiling uint64) error {
+	b, err := tx.CreateBucket(bucket)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		b.Put(keyName, []byte(name)),
+		put(b, keyIncarnation, incarnation),
+		put(b, keyCeiling, ceiling),
+	)
+}
+
+// begin checks that the directory is this peer's and counts the incarnation.
+func (s *State) begin(tx *bbolt.Tx, name algo.PeerName) error {
+	b := tx.Bucket(bucket)
+	if owner := string(b.Get(keyName)); owner != string(name) {
+		return fmt.Errorf("this is the state of peer %q, not of %q; give each peer a directory of its own", owner, name)
+	}
+	incarnation, err1 := get(b, keyIncarnation)
+	ceiling, err2 := get(b, keyCeiling)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	s.incarnation, s.start = algo.Incarnation(incarnation+1), algo.Time(ceiling)
+	return put(b, keyIncarnation, incarnation+1)
+}
+
+// Incarnation returns the number of this start.
+func (s *State) Incarnation() algo.Incarnation { return s.incarnation }
+
+// Start implements node.Ceiling.
+func (s *State) Start() algo.Time { return s.start }
+
+// Raise implements node.Ceiling.
+func (s *State) Raise(t algo.Time) (algo.Time, error) {
+	if s.db == nil {
+		return algo.MaxTime, nil
+	}
+	ceiling := t + step
+	err := s.db.Update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucket), keyCeiling, uint64(ceiling)) })
+	return ceiling, err
+}
+
+// Close lets go of the directory.
+func (s *State) Close() error {
+	if s.db == nil {
+		return nil
+	}
+	return s.db.Close()
+}
+
+func put(b *bbolt.Bucket, key []byte, v uint64) error {
+	return b.Put(key, binary.BigEndian.AppendUint64(nil, v))
+}
+
+func get(b *bbolt.Bucket, key []byte) (uint64, error) {
+	v := b.Get(key)
+	if len(v) != 8 {
+		return 0, fmt.Errorf("%s is missing or damaged; if the directory was copied or edited, remove it: the peer then starts from the wall clock", key)
+	}
+	return binary.BigEndian.Uint64(v), nil
+}
