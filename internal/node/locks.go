@@ -185,15 +185,25 @@ func (n *Node) giveUp() {
 	}
 }
 
+// Fail ends the node as a crash would, for a reason of the caller's.
+func (n *Node) Fail(err error) {
+	n.mu.Lock()
+	defer n.unlock()
+	n.fail(err)
+}
+
 // fail ends the node as a crash would: nothing is released, since a peer that
 // cannot move its clock cannot tell anybody. Holds end with the error.
 func (n *Node) fail(err error) {
-	n.failure = err
+	if n.failure != nil {
+		return
+	}
+	n.failure = fmt.Errorf("%w: %w", ErrClosed, err)
 	n.end()
 	n.cfg.Logger.Error("this peer can take no more steps", "error", err)
 	for _, l := range n.locks {
 		if l.hold != nil {
-			l.hold.end(err)
+			l.hold.end(fmt.Errorf("%w: %w", ErrLost, err))
 		}
 	}
 }

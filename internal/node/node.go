@@ -20,9 +20,13 @@ import (
 	"github.com/conchlock/conch/internal/trace"
 )
 
-// ErrClosed is returned by operations on a node that is closed, or is closed
-// while they wait. They certainly did not happen.
-var ErrClosed = errors.New("the peer is closed")
+var (
+	// ErrClosed is returned by operations on a node that is closed, or is
+	// closed while they wait. They certainly did not happen.
+	ErrClosed = errors.New("the peer is closed")
+	// ErrLost is the cause with which a hold ends that nobody released.
+	ErrLost = errors.New("the hold is lost")
+)
 
 // Config says what a node consists of.
 type Config struct {

@@ -74,35 +74,39 @@ func Open(dir string, name algo.PeerName, now time.Time) (*State, error) {
 		return nil, err
 	}
 	s := &State{db: db}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		if tx.Bucket(bucket) == nil {
-			us := uint64(now.UnixMicro())
-			if err := initialize(tx, name, us, us); err != nil {
-				return err
-			}
-		}
-		return s.begin(tx, name)
-	})
-	if err != nil {
+	if err := s.count(filepath.Join(dir, File), name, now); err != nil {
 		db.Close()
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, File), err)
+		return nil, err
 	}
 	return s, nil
 }
 
-func open(dir string) (*bbolt.DB, error) {
+func open(dir string) (db *bbolt.DB, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("directory for the peer's state: %w", err)
 	}
 	path := filepath.Join(dir, File)
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 100 * time.Millisecond})
+	defer recoverDamage(path, &err)
+	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 100 * time.Millisecond})
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("%s is in use by another process; stop that one, or give this one a directory of its own", path)
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w; if it is damaged, remove it: the peer then starts from the wall clock", path, err)
+		return nil, damaged(path, err)
 	}
 	return db, nil
+}
+
+// recoverDamage turns the panic with which bbolt meets a damaged page into an
+// error.
+func recoverDamage(path string, err *error) {
+	if damage := recover(); damage != nil {
+		*err = damaged(path, damage)
+	}
+}
+
+func damaged(path string, how any) error {
+	return fmt.Errorf("%s: %v; if it is damaged, remove it: the peer then starts from the wall clock", path, how)
 }
 
 func initialize(tx *bbolt.Tx, name algo.PeerName, incarnation, ceiling uint64) error {
@@ -115,6 +119,23 @@ func initialize(tx *bbolt.Tx, name algo.PeerName, incarnation, ceiling uint64) e
 		put(b, keyIncarnation, incarnation),
 		put(b, keyCeiling, ceiling),
 	)
+}
+
+// count counts the incarnation in the file.
+func (s *State) count(path string, name algo.PeerName, now time.Time) (err error) {
+	defer recoverDamage(path, &err)
+	return s.db.Update(func(tx *bbolt.Tx) error {
+		if tx.Bucket(bucket) == nil {
+			us := uint64(now.UnixMicro())
+			if err := initialize(tx, name, us, us); err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+		}
+		if err := s.begin(tx, name); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		return nil
+	})
 }
 
 // begin checks that the directory is this peer's and counts the incarnation.
