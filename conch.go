@@ -1,0 +1,181 @@
+// Package conch is a mutex for programs on different machines, without a lock
+// server: peers agree among themselves, over gRPC, who may be in the critical
+// section.
+//
+// A program joins a cluster of peers that all know each other's addresses, and
+// then locks named mutexes. Locks are independent of each other:
+//
+//	peer, err := conch.Join(ctx, conch.Config{Name: "a", Peers: conch.Peers{
+//		"a": "10.0.0.1:7400", "b": "10.0.0.2:7400", "c": "10.0.0.3:7400",
+//	}})
+//	if err != nil {
+//		return err
+//	}
+//	defer peer.Close()
+//
+//	hold, err := peer.Mutex("nightly-report").Lock(ctx)
+//	if err != nil {
+//		return err
+//	}
+//	defer hold.Unlock()
+//	work(hold.Context(), hold.Token())
+//
+// # What is promised
+//
+// At most one hold of a lock exists at a time, in the whole cluster. Everyone
+// who waits gets in, in a fair order, as long as every peer is there: today's
+// algorithms need all of them, and wait for one that is gone until it is back.
+// Every hold has a fencing token that is larger than those of all earlier holds
+// of the lock. A resource that refuses smaller tokens than the largest it has
+// seen is safe even from a program that believes in a hold it no longer has.
+package conch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/algo/roster"
+	"github.com/conchlock/conch/discovery"
+	"github.com/conchlock/conch/internal/node"
+)
+
+// Peers are the peers of a cluster: the address HOST:PORT of each, by name.
+type Peers = discovery.Peers
+
+// Config says which peer to be, and in which cluster. Name and either Peers or
+// Discovery are needed; the zero value of everything else is a good default.
+type Config struct {
+	// Name is this peer's name, [a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?. It must
+	// be among the peers, and no two processes may have the same.
+	Name string
+
+	// Peers are all peers of the cluster, this one included. Every peer must
+	// be given the same names; addresses may differ where they are translated.
+	Peers Peers
+
+	// Discovery finds the peers instead, e.g. discovery.File("peers.txt").
+	Discovery discovery.Source
+
+	// Listen is the address to listen on, HOST:PORT. The default is this
+	// peer's own address among the peers; give another where the others reach
+	// this one through a translated address.
+	Listen string
+
+	// Cluster keeps clusters apart that might reach each other by mistake:
+	// peers of different clusters refuse each other. The default is "conch".
+	Cluster string
+
+	// Algorithm is ricart-agrawala (the default) or token-ring. All peers must
+	// run the same.
+	Algorithm string
+
+	// TTL sets how soon silence is noticed: heartbeats go out every TTL/8, and
+	// a peer that was silent for three of them counts as down. The default is
+	// 5 s, the least 100 ms. All peers must have the same.
+	TTL time.Duration
+
+	// Dir keeps what must survive a restart; it must be this peer's alone.
+	// Without one, fencing tokens grow over a restart as long as the wall
+	// clock was not set back.
+	Dir string
+
+	// TraceDir turns the trace on: every event of this peer is appended to
+	// NAME.ndjson in that directory.
+	TraceDir string
+
+	// Logger gets the same events as log records, at level Info, and what goes
+	// wrong, at Warn and above. The default is silence.
+	Logger *slog.Logger
+}
+
+const (
+	defaultCluster = "conch"
+	defaultTTL     = 5 * time.Second
+	minTTL         = 100 * time.Millisecond
+)
+
+// Peer is one peer of a cluster. Its methods are safe for concurrent use.
+type Peer struct {
+	name    algo.PeerName
+	addrs   Peers
+	listen  string
+	node    *node.Node
+	release []func() error // what Close lets go of after the node, last first
+
+	watching sync.WaitGroup // of watch
+
+	closing sync.Once
+	closed  error // what Close returns
+}
+
+// Join starts a peer. It returns as soon as the peer listens; the others may
+// come later. Locks are granted once every peer is there.
+//
+// Join takes a ctx for the sources of peers to come, which will need the
+// network; it has no influence on the peer once Join has returned.
+func Join(ctx context.Context, cfg Config) (*Peer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	peers, err := cfg.complete()
+	if err != nil {
+		return nil, fmt.Errorf("conch: %w", err)
+	}
+	p := &Peer{name: algo.PeerName(cfg.Name), addrs: peers, listen: cfg.Listen}
+	if err := p.start(cfg); err != nil {
+		for _, release := range slices.Backward(p.release) {
+			release()
+		}
+		return nil, fmt.Errorf("conch: peer %s: %w", cfg.Name, err)
+	}
+	return p, nil
+}
+
+// complete checks the configuration, fills in the defaults, and returns the
+// peers.
+func (c *Config) complete() (Peers, error) {
+	if err := algo.PeerName(c.Name).Check(); err != nil {
+		return nil, fmt.Errorf("Config.Name: %w", err)
+	}
+	source := c.Discovery
+	switch {
+	case source == nil && len(c.Peers) == 0:
+		return nil, errors.New("Config needs Peers or Discovery, to know the others")
+	case source != nil && len(c.Peers) > 0:
+		return nil, errors.New("Config has both Peers and Discovery; give one")
+	case source == nil:
+		source = discovery.Static(c.Peers)
+	}
+	peers, err := source.Peers()
+	if err != nil {
+		return nil, err
+	}
+	own, ok := peers[c.Name]
+	if !ok {
+		return nil, fmt.Errorf("%s is not among the peers (%s)", c.Name, strings.Join(slices.Sorted(maps.Keys(peers)), ", "))
+	}
+	if c.Listen == "" {
+		c.Listen = own
+	}
+	if c.Cluster == "" {
+		c.Cluster = defaultCluster
+	}
+	if c.Algorithm == "" {
+		c.Algorithm = roster.Default
+	}
+	if c.TTL == 0 {
+		c.TTL = defaultTTL
+	}
+	if c.TTL < minTTL {
+		return nil, fmt.Errorf("Config.TTL is %s, the least is %s", c.TTL, minTTL)
+	}
+	return peers, nil
+}

@@ -1,0 +1,134 @@
+package conch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/internal/node"
+)
+
+// Errors, for errors.Is.
+var (
+	// ErrClosed says that the peer is closed, or was while the call waited.
+	// The operation certainly did not happen. It is also the cause with which
+	// the context of a hold ends when its peer is closed.
+	ErrClosed = node.ErrClosed
+	// ErrLost says that a hold has ended before it was unlocked. It is the
+	// cause with which the hold's context ends then.
+	ErrLost = node.ErrLost
+	// ErrNotAcquired says that TryLock did not get the lock.
+	ErrNotAcquired = errors.New("conch: lock not acquired")
+	// ErrUnlocked says that a hold was unlocked before.
+	ErrUnlocked = errors.New("conch: hold was unlocked before")
+)
+
+// Token is a fencing token: it is larger than the tokens of all earlier holds
+// of the same lock, also of those before restarts, and below 2^53. Pass it to
+// the resource, and let the resource refuse a token smaller than the largest it
+// has seen.
+type Token uint64
+
+// Mutex is a named lock of the cluster. Any number may be made for one name, at
+// any peers: they are all the same lock. Its methods are safe for concurrent
+// use; each Lock is a waiter of its own.
+type Mutex struct {
+	peer *Peer
+	name string
+}
+
+// Mutex returns the lock of that name, 1 to 200 bytes of printable UTF-8. No
+// lock has to be made or removed: one that nobody uses costs nothing.
+func (p *Peer) Mutex(name string) *Mutex { return &Mutex{peer: p, name: name} }
+
+// Name returns the lock's name.
+func (m *Mutex) Name() string { return m.name }
+
+// Lock waits until the caller holds the lock. Callers at one peer are served in
+// the order they came, and peers in the algorithm's order.
+//
+// If ctx ends first, the error wraps ctx's cause, names the peers that the call
+// waited for, and the caller certainly does not hold the lock. ctx has no
+// influence on the hold.
+func (m *Mutex) Lock(ctx context.Context) (*Hold, error) {
+	if err := algo.CheckLock(m.name); err != nil {
+		return nil, fmt.Errorf("conch: %w", err)
+	}
+	h, err := m.peer.node.Acquire(ctx, m.name)
+	if err != nil {
+		return nil, fmt.Errorf("conch: lock %q: %w", m.name, err)
+	}
+	return &Hold{lock: m.name, hold: h}, nil
+}
+
+// tryFor is how long TryLock asks. Peers that do not want to give the lock away
+// do not say so, they say nothing; this is many round trips of any network in
+// which locks make sense.
+const tryFor = 500 * time.Millisecond
+
+// TryLock asks for the lock and gives up soon: at once if a caller at this peer
+// holds it or waits for it, else after half a second, or when ctx ends. Its
+// error is then ErrNotAcquired.
+func (m *Mutex) TryLock(ctx context.Context) (*Hold, error) {
+	if m.peer.node.Busy(m.name) {
+		return nil, fmt.Errorf("conch: lock %q is in use at this peer: %w", m.name, ErrNotAcquired)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, tryFor, ErrNotAcquired)
+	defer cancel()
+	h, err := m.Lock(ctx)
+	if err != nil && ctx.Err() != nil && !errors.Is(err, ErrNotAcquired) {
+		err = fmt.Errorf("%w: %w", ErrNotAcquired, err)
+	}
+	return h, err
+}
+
+// Do calls f while holding the lock. f should stop when its context ends, and
+// pass the token to the resource that the lock protects. Do returns f's error,
+// joined with ErrLost if the hold was lost before f returned.
+func (m *Mutex) Do(ctx context.Context, f func(ctx context.Context, token Token) error) error {
+	hold, err := m.Lock(ctx)
+	if err != nil {
+		return err
+	}
+	unlocked := false
+	defer func() {
+		if !unlocked { // f panicked
+			hold.Unlock()
+		}
+	}()
+	within, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(hold.Context(), func() { cancel(context.Cause(hold.Context())) })()
+	err = f(within, hold.Token())
+	unlocked = true
+	return errors.Join(err, hold.Unlock())
+}
+
+// Hold is a lock that is held. Its methods are safe for concurrent use.
+type Hold struct {
+	lock string
+	hold *node.Hold
+}
+
+// Lock returns the name of the lock.
+func (h *Hold) Lock() string { return h.lock }
+
+// Token returns the hold's fencing token.
+func (h *Hold) Token() Token { return Token(h.hold.Token()) }
+
+// Context ends when the hold does: with cause context.Canceled at Unlock, with
+// ErrClosed when the peer is closed, with ErrLost when the hold is lost.
+func (h *Hold) Context() context.Context { return h.hold.Context() }
+
+// Unlock ends the hold; the lock goes to who waits for it. The error is
+// ErrUnlocked if that was done before, and ErrClosed or ErrLost if the hold had
+// ended without it.
+func (h *Hold) Unlock() error {
+	err := h.hold.Release()
+	if errors.Is(err, context.Canceled) {
+		err = ErrUnlocked
+	}
+	return err
+}

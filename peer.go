@@ -1,0 +1,207 @@
+package conch
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/algo/roster"
+	"github.com/conchlock/conch/internal/node"
+	"github.com/conchlock/conch/internal/state"
+	"github.com/conchlock/conch/internal/trace"
+	"github.com/conchlock/conch/internal/transport"
+)
+
+// start opens what the peer consists of, from the bottom up. What was opened
+// when it fails is in p.release.
+func (p *Peer) start(cfg Config) error {
+	kept, err := p.openState(cfg)
+	if err != nil {
+		return err
+	}
+	recorder, err := p.openTrace(cfg)
+	if err != nil {
+		return err
+	}
+	addrs := make(map[algo.PeerName]string, len(p.addrs))
+	var others []algo.PeerName
+	for _, name := range slices.Sorted(maps.Keys(p.addrs)) {
+		addrs[algo.PeerName(name)] = p.addrs[name]
+		if algo.PeerName(name) != p.name {
+			others = append(others, algo.PeerName(name))
+		}
+	}
+	process, err := roster.Process(cfg.Algorithm, p.name, kept.Incarnation(), others)
+	if err != nil {
+		return err
+	}
+	outdated := make(chan algo.Incarnation, 1)
+	links, err := transport.New(transport.Config{
+		Self:        p.name,
+		Incarnation: kept.Incarnation(),
+		Listen:      cfg.Listen,
+		Peers:       addrs,
+		Cluster:     cfg.Cluster,
+		Algorithm:   cfg.Algorithm,
+		TTL:         cfg.TTL,
+		Logger:      cfg.Logger,
+		Outdated: func(known algo.Incarnation) {
+			select {
+			case outdated <- known:
+			default: // one is enough
+			}
+		},
+		Seed: uint64(kept.Incarnation()),
+	})
+	if err != nil {
+		return err
+	}
+	p.listen = links.Addr().String()
+	p.node, err = node.Start(node.Config{
+		Self:        p.name,
+		Incarnation: kept.Incarnation(),
+		Peers:       others,
+		Process:     process,
+		Transport:   links,
+		Recorder:    recorder,
+		Logger:      cfg.Logger,
+		Clock:       kept,
+	})
+	if err != nil {
+		return errors.Join(err, links.Close())
+	}
+	p.watching.Go(func() { p.watch(outdated) })
+	return nil
+}
+
+// watch ends a peer whose incarnation is not the latest that the others have
+// known: it might use fencing tokens a second time.
+func (p *Peer) watch(outdated <-chan algo.Incarnation) {
+	select {
+	case <-p.node.Done():
+	case known := <-outdated:
+		p.node.Fail(fmt.Errorf("another peer knows incarnation %d of this one, which would have to be later: "+
+			"the wall clock was set back, or the state directory is an old copy; "+
+			"wait until the wall clock is right, or remove the directory", known))
+	}
+}
+
+// openState begins the peer's next incarnation.
+func (p *Peer) openState(cfg Config) (*state.State, error) {
+	if cfg.Dir == "" {
+		return state.WallClock(time.Now()), nil
+	}
+	s, err := state.Open(cfg.Dir, p.name, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	p.release = append(p.release, s.Close)
+	return s, nil
+}
+
+// openTrace returns who takes the peer's events: the trace, the log, both, or
+// nobody.
+func (p *Peer) openTrace(cfg Config) (trace.Recorder, error) {
+	var recorders []trace.Recorder
+	if cfg.TraceDir != "" {
+		w, err := trace.Open(filepath.Join(cfg.TraceDir, cfg.Name+".ndjson"), trace.Options{
+			OnError: func(err error) {
+				if cfg.Logger != nil {
+					cfg.Logger.Error("the trace cannot be written", "error", err)
+				}
+			},
+		})
+		if err != nil {
+			return nil, err
+		}
+		p.release = append(p.release, w.Close)
+		recorders = append(recorders, w)
+	}
+	if cfg.Logger != nil {
+		recorders = append(recorders, trace.NewLog(cfg.Logger))
+	}
+	switch len(recorders) {
+	case 0:
+		return nil, nil
+	case 1:
+		return recorders[0], nil
+	}
+	return trace.Tee(recorders...), nil
+}
+
+// Name returns the peer's name.
+func (p *Peer) Name() string { return string(p.name) }
+
+// Addr returns the address that the peer listens on.
+func (p *Peer) Addr() string { return p.listen }
+
+// Close gives up what is held and wanted at this peer, hands what is under way
+// to the others, and ends the peer. Waiting calls return ErrClosed, and so do
+// later ones. The other peers wait for this one to come back.
+func (p *Peer) Close() error {
+	p.closing.Do(func() {
+		errs := []error{p.node.Close()}
+		p.watching.Wait()
+		for _, release := range slices.Backward(p.release) {
+			errs = append(errs, release())
+		}
+		p.closed = errors.Join(errs...)
+	})
+	return p.closed
+}
+
+// Done is closed when the peer serves nobody any more, because it was closed or
+// because it cannot go on; Err says which. Close is needed all the same.
+func (p *Peer) Done() <-chan struct{} { return p.node.Done() }
+
+// Err returns nil while the peer serves, ErrClosed once it is closed, and an
+// error that wraps ErrClosed and says why if it cannot go on.
+func (p *Peer) Err() error { return p.node.Err() }
+
+// Status is what a peer knows at one moment.
+type Status struct {
+	Peers []PeerStatus `json:"peers"` // the others, sorted by name
+	Locks []LockStatus `json:"locks"` // those held or wanted at this peer, sorted by name
+}
+
+// PeerStatus is what a peer knows of another.
+type PeerStatus struct {
+	Name   string    `json:"name"`
+	Addr   string    `json:"addr"`
+	Up     bool      `json:"up"`     // messages can be exchanged both ways
+	Since  time.Time `json:"since"`  // when Up last changed
+	Reason string    `json:"reason"` // why it is down
+}
+
+// LockStatus is what a peer knows of a lock that is held or wanted there.
+type LockStatus struct {
+	Name     string    `json:"name"`
+	Held     bool      `json:"held"`  // by a caller at this peer
+	Token    Token     `json:"token"` // if held
+	Since    time.Time `json:"since"` // when it was entered, else asked for
+	Waiters  int       `json:"waiters"`
+	WaitsFor []string  `json:"waits_for"` // the peers whose messages are missing
+}
+
+// Status returns what the peer knows now. It asks no other peer.
+func (p *Peer) Status() Status {
+	var s Status
+	now := p.node.Status()
+	for _, o := range now.Peers {
+		s.Peers = append(s.Peers, PeerStatus{
+			Name: string(o.Name), Addr: p.addrs[string(o.Name)], Up: o.Up, Since: o.Since, Reason: o.Reason,
+		})
+	}
+	for _, l := range now.Locks {
+		ls := LockStatus{Name: l.Name, Held: l.Held, Token: Token(l.Token), Since: l.Since, Waiters: l.Waiters}
+		for _, w := range l.WaitsFor {
+			ls.WaitsFor = append(ls.WaitsFor, string(w))
+		}
+		s.Locks = append(s.Locks, ls)
+	}
+	return s
+}
