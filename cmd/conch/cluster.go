@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/internal/state"
+)
+
+// cluster is the peers of a demo, each a process of its own.
+type cluster struct {
+	dir   string
+	peers []*process
+	ended chan *process // a process that ended by itself
+}
+
+// process is one peer.
+type process struct {
+	name string
+	cmd  *exec.Cmd
+	log  string
+	done chan struct{} // closed when it has ended
+	err  error         // how, once done
+}
+
+// startCluster writes the peers file and starts the peers.
+func startCluster(o *demoOptions) (*cluster, error) {
+	addrs, err := freeAddrs(o.peers)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, o.peers)
+	var file strings.Builder
+	for i := range names {
+		names[i] = peerName(i)
+		fmt.Fprintf(&file, "%s %s\n", names[i], addrs[i])
+	}
+	if err := os.WriteFile(filepath.Join(o.dir, "peers.txt"), []byte(file.String()), 0o644); err != nil {
+		return nil, err
+	}
+	c := &cluster{dir: o.dir, ended: make(chan *process, o.peers)}
+	for _, name := range names {
+		if err := c.start(o, name, names, addrs); err != nil {
+			return nil, errors.Join(err, c.stop())
+		}
+	}
+	return c, nil
+}
+
+// start starts one peer, with a state that says that it and its cluster are
+// new: so its clock starts at 0, and its tokens are easy to read.
+func (c *cluster) start(o *demoOptions, name string, names, addrs []string) error {
+	stateDir := filepath.Join(o.dir, "state", name)
+	if err := state.Create(stateDir, algo.PeerName(name)); err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	args := []string{
+		"peer", "--name", name, "--algorithm", o.algorithm,
+		"--dir", stateDir, "--trace-dir", o.dir,
+		"--enter-every", demoEvery.String(), "--entries", strconv.Itoa(o.entries), "--work", demoWork.String(),
+		"--lock", demoLock, "--critical-section", filepath.Join(o.dir, "critical-section.txt"),
+		"--seed", strconv.FormatUint(o.seed, 10),
+	}
+	if o.discovery == "file" {
+		args = append(args, "--peers-file", filepath.Join(o.dir, "peers.txt"))
+	} else {
+		for i := range names {
+			args = append(args, "--peer", names[i]+"="+addrs[i])
+		}
+	}
+	p := &process{name: name, log: filepath.Join(o.dir, name+".log"), done: make(chan struct{})}
+	log, err := os.Create(p.log)
+	if err != nil {
+		return err
+	}
+	defer log.Close() // the process has its own descriptor
+	p.cmd = exec.Command(self, args...)
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	detach(p.cmd)
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
+	c.peers = append(c.peers, p)
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+		c.ended <- p
+	}()
+	return nil
+}
+
+// waitForEntries waits until the shared file has that many exits.
+func (c *cluster) waitForEntries(ctx context.Context, want int) error {
+	path := filepath.Join(c.dir, "critical-section.txt")
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	seen, changed := 0, time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("interrupted after %d of %d entries", seen, want)
+		case p := <-c.ended:
+			return fmt.Errorf("peer %s ended by itself (%v): %s", p.name, p.err, lastLine(p.log))
+		case <-tick.C:
+		}
+		text, err := os.ReadFile(path)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		if n := bytes.Count(text, []byte("exit ")); n != seen {
+			seen, changed = n, time.Now()
+		}
+		if seen >= want {
+			return nil
+		}
+		if time.Since(changed) > demoStall {
+			return fmt.Errorf("no entry for %s, %d of %d were made", demoStall, seen, want)
+		}
+	}
+}
+
+// stop interrupts every peer and waits until all have ended; one that takes too
+// long is killed.
+func (c *cluster) stop() error {
+	for _, p := range c.peers {
+		p.cmd.Process.Signal(os.Interrupt)
+	}
+	deadline := time.After(10 * time.Second)
+	var errs []error
+	for _, p := range c.peers {
+		select {
+		case <-p.done:
+			if p.err != nil {
+				errs = append(errs, fmt.Errorf("peer %s: %w: %s", p.name, p.err, lastLine(p.log)))
+			}
+		case <-deadline:
+			p.cmd.Process.Kill()
+			<-p.done
+			errs = append(errs, fmt.Errorf("peer %s did not end when interrupted, and was killed", p.name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// lastLine returns the last line of a log, to say why a peer has ended.
+func lastLine(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	text = bytes.TrimSpace(text)
+	return string(text[bytes.LastIndexByte(text, '\n')+1:])
+}
+
+// peerName names the i-th peer: a, b, ..., z, p27, p28, ...
+func peerName(i int) string {
+	if i < 26 {
+		return string(rune('a' + i))
+	}
+	return fmt.Sprintf("p%d", i+1)
+}
+
+// freeAddrs finds loopback addresses that nobody listens on. They lie below the
+// ports that systems give to outgoing connections, or the first peers' own
+// connections might take the port of one that has yet to start.
+func freeAddrs(n int) ([]string, error) {
+	var addrs []string
+	var open []net.Listener
+	defer func() {
+		for _, l := range open {
+			l.Close()
+		}
+	}()
+	for try := 0; try < 1000 && len(addrs) < n; try++ {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		open = append(open, l)
+		addrs = append(addrs, addr)
+	}
+	if len(addrs) < n {
+		return nil, fmt.Errorf("found only %d free ports on 127.0.0.1 for %d peers", len(addrs), n)
+	}
+	return addrs, nil
+}

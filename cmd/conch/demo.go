@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/conchlock/conch/algo/roster"
+	"github.com/conchlock/conch/internal/check"
+)
+
+// demoOptions are the flags of conch demo.
+type demoOptions struct {
+	peers     int
+	entries   int
+	algorithm string
+	discovery string
+	seed      uint64
+	dir       string
+	json      bool
+}
+
+const (
+	demoPeersMax   = 31
+	demoEntriesMax = 10000
+	demoStories    = 3 // how many entries are told in full
+	demoLock       = "demo"
+	demoEvery      = 30 * time.Millisecond // close enough to compete
+	demoWork       = 5 * time.Millisecond
+	demoStall      = 20 * time.Second // without an entry for so long, the demo gives up
+)
+
+func demoCommand() *cobra.Command {
+	var o demoOptions
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Start peers on this machine, let them compete, tell what happened",
+		Long: "Start peers as processes of their own on loopback, let each enter the critical\n" +
+			"section a few times, tell how the first ones got in, and check the whole run.\n" +
+			"Exits 0 if the run was sound, 1 if it was not, 2 if that cannot be told.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, &o) },
+	}
+	f := cmd.Flags()
+	f.IntVar(&o.peers, "peers", 3, "number of peers")
+	f.IntVar(&o.entries, "entries", 3, "how often each enters the critical section")
+	f.StringVar(&o.algorithm, "algorithm", roster.Default, strings.Join(roster.Names(), " or "))
+	f.StringVar(&o.discovery, "discovery", "file", "how peers learn of each other: file or flags")
+	f.Uint64Var(&o.seed, "seed", 0, "decides the moments of wanting (default: chance, and printed)")
+	f.StringVar(&o.dir, "dir", "", "directory for everything about the run, new or empty (default: one below runs)")
+	f.BoolVar(&o.json, "json", false, "print the verdict as JSON instead of the story")
+	return cmd
+}
+
+// complete checks the flags and makes the directory.
+func (o *demoOptions) complete() error {
+	if o.peers < 1 || o.peers > demoPeersMax {
+		return usage("--peers %d: use 1 to %d", o.peers, demoPeersMax)
+	}
+	if o.entries < 1 || o.entries > demoEntriesMax {
+		return usage("--entries %d: use 1 to %d", o.entries, demoEntriesMax)
+	}
+	if _, err := roster.Machine(o.algorithm); err != nil {
+		return usage("--algorithm: %w", err)
+	}
+	if o.discovery != "file" && o.discovery != "flags" {
+		return usage("--discovery %q: use file or flags", o.discovery)
+	}
+	if o.seed == 0 {
+		o.seed = rand.Uint64N(1<<32) + 1
+	}
+	if o.dir == "" {
+		o.dir = filepath.Join("runs", fmt.Sprintf("%s-%d", time.Now().Format("20060102-150405"), o.seed))
+	}
+	if err := os.MkdirAll(o.dir, 0o755); err != nil {
+		return fmt.Errorf("--dir: %w", err)
+	}
+	files, err := os.ReadDir(o.dir)
+	if err != nil {
+		return fmt.Errorf("--dir: %w", err)
+	}
+	if len(files) > 0 {
+		return usage("--dir %s is not empty; name a new directory, so that nothing is mixed up", o.dir)
+	}
+	return nil
+}
+
+// runDemo runs the demo from start to verdict.
+func runDemo(cmd *cobra.Command, o *demoOptions) error {
+	if err := o.complete(); err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	if o.json {
+		out = io.Discard
+	}
+	fmt.Fprintf(out, "%s, %s, %s each, seed %d\n",
+		count(o.peers, "peer"), o.algorithm, count(o.entries, "entry"), o.seed)
+	fmt.Fprintf(out, "everything about the run is in %s\n", o.dir)
+
+	if err := o.compete(cmd.Context()); err != nil {
+		return fmt.Errorf("%w; see %s", err, o.dir)
+	}
+	verdict, err := check.Dir(o.dir)
+	if err != nil {
+		return err
+	}
+	if err := writeJSON(filepath.Join(o.dir, "verdict.json"), verdict); err != nil {
+		return err
+	}
+	if o.json {
+		if err := printJSON(cmd.OutOrStdout(), verdict); err != nil {
+			return err
+		}
+		return verdictError(verdict)
+	}
+	stories := min(demoStories, o.peers*o.entries)
+	for k := 1; k <= stories; k++ {
+		story, err := dirStory(o.dir, demoLock, k)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "\n%s", story)
+	}
+	fmt.Fprintln(out)
+	if err := verdict.WriteText(out); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nRead on: conch explain %s --entry %d; the logs are %s\n",
+		o.dir, stories, filepath.Join(o.dir, "*.log"))
+	return verdictError(verdict)
+}
+
+// compete runs the peers until each has made its entries, then ends them.
+func (o *demoOptions) compete(ctx context.Context) error {
+	c, err := startCluster(o)
+	if err != nil {
+		return err
+	}
+	err = c.waitForEntries(ctx, o.peers*o.entries)
+	if stopErr := c.stop(); err == nil {
+		err = stopErr
+	}
+	return err
+}
+
+// count writes a number of things: "1 peer", "3 peers", "3 entries".
+func count(n int, thing string) string {
+	switch {
+	case n == 1:
+		return "1 " + thing
+	case strings.HasSuffix(thing, "y"):
+		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(thing, "y"))
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+func writeJSON(path string, v any) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return printJSON(f, v)
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

@@ -1,0 +1,129 @@
+// Command conch runs peers of a distributed mutex, shows them at work, and
+// checks what they did.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes. Bad usage is EX_USAGE of sysexits.h everywhere; a verdict has
+// three.
+const (
+	exitOK      = 0
+	exitFalse   = 1 // also any failure without a code of its own
+	exitUnknown = 2
+	exitUsage   = 64
+)
+
+func main() {
+	ctx := interruptible()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// interruptible returns a context that ends at the first interrupt. A second
+// one ends the process at once.
+func interruptible() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		os.Exit(130)
+	}()
+	return ctx
+}
+
+// exitError is an error with an exit code of its own. With a nil err nothing is
+// printed: the command has said what there is to say.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e exitError) Error() string { return fmt.Sprint(e.err) }
+func (e exitError) Unwrap() error { return e.err }
+
+// failed marks an error that came from a command's work. What cobra finds wrong
+// before that is bad usage.
+type failed struct{ error }
+
+func (f failed) Unwrap() error { return f.error }
+
+// usage marks an error in the arguments that cobra cannot see.
+func usage(format string, args ...any) error {
+	return exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// run runs the command line and returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitOK
+	}
+	var exit exitError
+	switch {
+	case errors.As(err, &exit):
+	case errors.As(err, &failed{}):
+		exit = exitError{exitFalse, err}
+	default:
+		exit = exitError{exitUsage, err}
+	}
+	if exit.err != nil {
+		fmt.Fprintf(stderr, "conch: %v\n", exit.err)
+	}
+	if exit.code == exitUsage {
+		fmt.Fprintf(stderr, "Try '%s --help'.\n", cmd.CommandPath())
+	}
+	return exit.code
+}
+
+// rootCommand puts the commands together, grouped by what one wants to do.
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "conch",
+		Short: "A mutex for programs on different machines, without a lock server",
+		Long: "Conch is a mutex for programs on different machines, without a lock server:\n" +
+			"peers agree among themselves, over gRPC, who may be in the critical section.",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+	}
+	root.AddGroup(
+		&cobra.Group{ID: "see", Title: "See it work:"},
+		&cobra.Group{ID: "run", Title: "Run it:"},
+		&cobra.Group{ID: "judge", Title: "Understand what happened:"},
+	)
+	add := func(group string, cmd *cobra.Command) {
+		cmd.GroupID = group
+		if inner := cmd.RunE; inner != nil {
+			cmd.RunE = func(cmd *cobra.Command, args []string) error {
+				if err := inner(cmd, args); err != nil {
+					return failed{err}
+				}
+				return nil
+			}
+		}
+		root.AddCommand(cmd)
+	}
+	add("see", demoCommand())
+	add("run", peerCommand())
+	add("judge", checkCommand())
+	add("judge", explainCommand())
+	add("", versionCommand())
+	return root
+}

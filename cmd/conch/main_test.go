@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// asConch makes the test binary behave as conch, so that demo, which starts
+// itself once for each peer, can be tested as it is.
+const asConch = "CONCH_TEST_RUN_AS_CONCH"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asConch) != "" {
+		main()
+	}
+	os.Setenv(asConch, "1")
+	os.Exit(m.Run())
+}
+
+// conch runs a command line in this process.
+func runConch(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	code = run(t.Context(), args, strings.NewReader(""), &out, &errOut)
+	return code, out.String(), errOut.String()
+}
+
+func TestBadUsage(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "peers.txt"), []byte("a 127.0.0.1:1\nb 127.0.0.1:1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		args string
+		code int
+		want string
+	}{
+		{"fly", exitUsage, `unknown command "fly"`},
+		{"demo --fly", exitUsage, "unknown flag: --fly"},
+		{"demo now", exitUsage, "unknown command"},
+		{"demo --peers 0", exitUsage, "--peers 0: use 1 to 31"},
+		{"demo --peers many", exitUsage, "--peers"},
+		{"demo --entries 0", exitUsage, "--entries 0"},
+		{"demo --algorithm luck", exitUsage, `no algorithm is called "luck"`},
+		{"demo --discovery luck", exitUsage, `--discovery "luck"`},
+		{"demo --dir " + dir, exitUsage, "is not empty"},
+		{"peer", exitUsage, "name"},
+		{"peer --name a", exitUsage, "peers-file"},
+		{"peer --name a --peers-file x --peer a=127.0.0.1:1", exitUsage, "peers-file"},
+		{"peer --name a --peer a=127.0.0.1:1 --entries 3", exitUsage, "--enter-every"},
+		{"peer --name a --peer a=127.0.0.1:1 --log-format xml", exitUsage, "--log-format"},
+		{"peer --name a --peer a=127.0.0.1:1 --log-level loud", exitUsage, "--log-level"},
+		{"peer --name a --peers-file nowhere.txt", exitFalse, "nowhere.txt"},
+		{"peer --name a --peers-file " + dir + "/peers.txt", exitFalse, "peers.txt:2: peers a and b have the same address"},
+		{"peer --name c --peer a=127.0.0.1:1", exitFalse, "c is not among the peers (a)"},
+		{"peer --name a --peer a=127.0.0.1", exitFalse, "write HOST:PORT"},
+		{"peer --name a --peer a=127.0.0.1:1 --ttl 1ms", exitFalse, "TTL is 1ms"},
+		{"peer --name a --peer a=127.0.0.1:1 --algorithm luck", exitFalse, `no algorithm is called "luck"`},
+		{"check", exitUsage, "accepts 1 arg(s)"},
+		{"check nowhere", exitUnknown, "nowhere"},
+		{"explain", exitUsage, "accepts 1 arg(s)"},
+		{"explain nowhere --entry 0", exitUsage, "--entry 0"},
+		{"explain nowhere", exitFalse, "nowhere"},
+	}
+	for _, tt := range tests {
+		code, stdout, stderr := runConch(t, strings.Fields(tt.args)...)
+		if code != tt.code || !strings.Contains(stderr, tt.want) {
+			t.Errorf("conch %s: exit %d, stderr %q; want exit %d, %q", tt.args, code, stderr, tt.code, tt.want)
+		}
+		if stdout != "" {
+			t.Errorf("conch %s: stdout %q, want nothing", tt.args, stdout)
+		}
+	}
+}
+
+func TestHelp(t *testing.T) {
+	code, stdout, _ := runConch(t, "help")
+	if code != exitOK {
+		t.Fatalf("exit %d", code)
+	}
+	for _, want := range []string{"See it work:", "Run it:", "Understand what happened:", "demo", "peer", "check", "explain", "completion"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("help does not say %q:\n%s", want, stdout)
+		}
+	}
+	if code, stdout, _ := runConch(t, "version"); code != exitOK || !strings.HasPrefix(stdout, "conch ") {
+		t.Errorf("version: exit %d, %q", code, stdout)
+	}
+	if code, stdout, _ := runConch(t, "completion", "bash"); code != exitOK || !strings.Contains(stdout, "conch") {
+		t.Errorf("completion bash: exit %d, %d bytes", code, len(stdout))
+	}
+}
+
+// TestDemo runs the demo as it is, with real processes, and then looks at what
+// it left as a person would: check and explain.
+func TestDemo(t *testing.T) {
+	tests := []struct{ args, entries string }{
+		{"--algorithm ricart-agrawala", "9"},
+		{"--algorithm token-ring --discovery flags", "9"},
+		{"--peers 1 --entries 2", "2"},
+		{"--peers 5 --entries 2 --seed 7", "10"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.args, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "run")
+			args := append([]string{"demo", "--dir", dir}, strings.Fields(tt.args)...)
+			code, stdout, stderr := runConch(t, args...)
+			if code != exitOK {
+				t.Fatalf("exit %d, stderr %q\n%s", code, stderr, stdout)
+			}
+			for _, file := range []string{"peers.txt", "a.ndjson", "a.log", "critical-section.txt", "verdict.json", "state/a"} {
+				if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
+					t.Error(err)
+				}
+			}
+			if code, stdout, stderr := runConch(t, "check", dir); code != exitOK || !strings.Contains(stdout, tt.entries+" entries") {
+				t.Errorf("check: exit %d, want %s entries:\n%s%s", code, tt.entries, stdout, stderr)
+			}
+			if code, story, stderr := runConch(t, "explain", dir, "--entry", "2"); code != exitOK || !strings.Contains(stdout, story) {
+				t.Errorf("explain: exit %d, and not what the demo told:\n%s%s", code, story, stderr)
+			}
+			if code, _, stderr := runConch(t, "explain", dir, "--entry", "100"); code != exitFalse || !strings.Contains(stderr, "100") {
+				t.Errorf("explain an entry that is not there: exit %d, %q", code, stderr)
+			}
+		})
+	}
+}
+
+// An interrupted demo ends its peers and says how far it came.
+func TestDemoInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errOut bytes.Buffer
+	code := run(ctx, []string{"demo", "--dir", filepath.Join(t.TempDir(), "run")}, strings.NewReader(""), &out, &errOut)
+	if code != exitFalse || !strings.Contains(errOut.String(), "interrupted after") {
+		t.Errorf("exit %d, %q", code, errOut.String())
+	}
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/discovery"
+)
+
+// peerOptions are the flags of conch peer.
+type peerOptions struct {
+	conch.Config
+	peersFile string
+	peers     []string
+	logFormat string
+	logLevel  string
+	section   sectionOptions
+}
+
+func peerCommand() *cobra.Command {
+	var o peerOptions
+	cmd := &cobra.Command{
+		Use:   "peer --name NAME (--peers-file FILE | --peer NAME=HOST:PORT ...)",
+		Short: "Run one peer until interrupted; type lock NAME, unlock NAME, status",
+		Long: "Run one peer until interrupted. Lines typed at it are commands: lock NAME,\n" +
+			"unlock NAME, status, peers, help. Every message that it sends and receives is\n" +
+			"logged to stderr; answers to commands go to stdout.",
+		Example: "  conch peer --name a --peers-file peers.txt\n" +
+			"  conch peer --name a --peer a=127.0.0.1:7401 --peer b=127.0.0.1:7402",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runPeer(cmd, &o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Name, "name", "", "this peer's name")
+	f.StringVar(&o.peersFile, "peers-file", "", "file with one peer a line, NAME HOST:PORT")
+	f.StringArrayVar(&o.peers, "peer", nil, "a peer, NAME=HOST:PORT; once for each, this one included")
+	f.StringVar(&o.Listen, "listen", "", "address to listen on (default: this peer's own among the peers)")
+	f.StringVar(&o.Algorithm, "algorithm", "", "ricart-agrawala or token-ring; the same at all peers (default ricart-agrawala)")
+	f.StringVar(&o.Cluster, "cluster", "", "name of the cluster; peers of another are refused (default conch)")
+	f.DurationVar(&o.TTL, "ttl", 0, "how soon silence is noticed; the same at all peers (default 5s)")
+	f.StringVar(&o.Dir, "dir", "", "directory for what must survive a restart; this peer's alone")
+	f.StringVar(&o.TraceDir, "trace-dir", "", "directory for the trace, NAME.ndjson")
+	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
+	f.StringVar(&o.logLevel, "log-level", "info", "info (every event), warn, error, or off")
+	f.DurationVar(&o.section.every, "enter-every", 0, "want the critical section by itself, about this often")
+	f.IntVar(&o.section.entries, "entries", 0, "with --enter-every: stop wanting it after this many entries (default: never)")
+	f.StringVar(&o.section.file, "critical-section", "", "with --enter-every: append enter and exit lines to this file")
+	f.StringVar(&o.section.lock, "lock", "demo", "with --enter-every: the lock's name")
+	f.DurationVar(&o.section.work, "work", 5*time.Millisecond, "with --enter-every: how long to stay inside, about")
+	f.Uint64Var(&o.section.seed, "seed", 0, "with --enter-every: decides the moments of wanting (default: chance)")
+	cmd.MarkFlagRequired("name")
+	cmd.MarkFlagsMutuallyExclusive("peers-file", "peer")
+	cmd.MarkFlagsOneRequired("peers-file", "peer")
+	return cmd
+}
+
+// complete turns flags into the configuration.
+func (o *peerOptions) complete(stderr io.Writer) error {
+	if o.section.every < 0 || o.section.entries < 0 || o.section.work < 0 {
+		return usage("--enter-every, --entries and --work cannot be negative")
+	}
+	if o.section.every == 0 && (o.section.entries != 0 || o.section.file != "") {
+		return usage("--entries and --critical-section go with --enter-every")
+	}
+	if o.peersFile != "" {
+		o.Discovery = discovery.File(o.peersFile)
+	} else {
+		o.Discovery = discovery.Flags(o.peers)
+	}
+	if o.Dir != "" && o.TraceDir == "" {
+		o.TraceDir = o.Dir
+	}
+	var err error
+	o.Logger, err = newLogger(stderr, o.logFormat, o.logLevel)
+	return err
+}
+
+// newLogger returns the logger that the flags ask for, nil for none.
+func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
+	options := &slog.HandlerOptions{}
+	switch level {
+	case "info":
+	case "warn":
+		options.Level = slog.LevelWarn
+	case "error":
+		options.Level = slog.LevelError
+	case "off":
+		return nil, nil
+	default:
+		return nil, usage("--log-level %q: use info, warn, error, or off", level)
+	}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return nil, usage("--log-format %q: use text or json", format)
+}
+
+// runPeer runs a peer until it is interrupted or cannot go on.
+func runPeer(cmd *cobra.Command, o *peerOptions) error {
+	if err := o.complete(cmd.ErrOrStderr()); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(cmd.Context())
+	defer cancel()
+	peer, err := conch.Join(ctx, o.Config)
+	if err != nil {
+		return errors.New(strings.TrimPrefix(err.Error(), "conch: "))
+	}
+	out := &lines{w: cmd.OutOrStdout()}
+	out.printf("%s listens on %s; type help for the commands", peer.Name(), peer.Addr())
+
+	console := newConsole(peer, out)
+	go console.read(ctx, cmd.InOrStdin()) // a read of stdin cannot be interrupted: left behind at exit
+	worked := make(chan error, 1)
+	if o.section.every > 0 {
+		go func() { worked <- enterRepeatedly(ctx, peer, o.section, out) }()
+	}
+	select {
+	case <-ctx.Done():
+	case <-peer.Done():
+		err = peer.Err()
+	case err = <-worked:
+		if err == nil {
+			select { // all entries made: stay and answer
+			case <-ctx.Done():
+			case <-peer.Done():
+				err = peer.Err()
+			}
+		}
+	}
+	return errors.Join(err, peer.Close())
+}
+
+// lines writes whole lines from several goroutines.
+type lines struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lines) printf(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(l.w, format+"\n", args...)
+}

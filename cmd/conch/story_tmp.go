@@ -1,0 +1,3 @@
+package main
+
+func dirStory(dir, lock string, k int) (string, error) { return "", nil }
