@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/conchlock/conch/internal/check"
@@ -46,28 +44,4 @@ func verdictError(r *check.Report) error {
 		return exitError{exitFalse, nil}
 	}
 	return exitError{exitUnknown, nil}
-}
-
-func explainCommand() *cobra.Command {
-	var lock string
-	var entry int
-	cmd := &cobra.Command{
-		Use:   "explain DIR",
-		Short: "Tell which messages led to an entry, and why each was sent",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if entry < 1 {
-				return usage("--entry %d: entries are counted from 1", entry)
-			}
-			story, err := dirStory(args[0], lock, entry)
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprint(cmd.OutOrStdout(), story)
-			return err
-		},
-	}
-	cmd.Flags().StringVar(&lock, "lock", "", "the lock (default: the only one in the trace)")
-	cmd.Flags().IntVar(&entry, "entry", 1, "which entry of the lock, in the order of its tokens")
-	return cmd
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,7 +31,7 @@ type process struct {
 	name string
 	cmd  *exec.Cmd
 	log  string
-	done chan struct{} // closed when it has ended
+	done chan struct{} // closed when it has ended; nil before it was started
 	err  error         // how, once done
 }
 
@@ -49,29 +50,31 @@ func startCluster(o *demoOptions) (*cluster, error) {
 	if err := os.WriteFile(filepath.Join(o.dir, "peers.txt"), []byte(file.String()), 0o644); err != nil {
 		return nil, err
 	}
-	c := &cluster{dir: o.dir, ended: make(chan *process, o.peers)}
-	for _, name := range names {
-		if err := c.start(o, name, names, addrs); err != nil {
+	c := &cluster{dir: o.dir, ended: make(chan *process, 2*o.peers)} // room for a restart of each
+	for i, name := range names {
+		// The peer and its cluster are new: its clock starts at 0, and its tokens
+		// are easy to read.
+		err := state.Create(filepath.Join(o.dir, "state", name), algo.PeerName(name))
+		if err == nil {
+			c.peers = append(c.peers, &process{name: name, log: filepath.Join(o.dir, name+".log")})
+			err = c.start(o, c.peers[i], names, addrs)
+		}
+		if err != nil {
 			return nil, errors.Join(err, c.stop())
 		}
 	}
 	return c, nil
 }
 
-// start starts one peer, with a state that says that it and its cluster are
-// new: so its clock starts at 0, and its tokens are easy to read.
-func (c *cluster) start(o *demoOptions, name string, names, addrs []string) error {
-	stateDir := filepath.Join(o.dir, "state", name)
-	if err := state.Create(stateDir, algo.PeerName(name)); err != nil {
-		return err
-	}
+// start starts a peer's process, also one that has ended before.
+func (c *cluster) start(o *demoOptions, p *process, names, addrs []string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	args := []string{
-		"peer", "--name", name, "--algorithm", o.algorithm,
-		"--dir", stateDir, "--trace-dir", o.dir,
+		"peer", "--name", p.name, "--algorithm", o.algorithm,
+		"--dir", filepath.Join(o.dir, "state", p.name), "--trace-dir", o.dir,
 		"--enter-every", demoEvery.String(), "--entries", strconv.Itoa(o.entries), "--work", demoWork.String(),
 		"--lock", demoLock, "--critical-section", filepath.Join(o.dir, "critical-section.txt"),
 		"--seed", strconv.FormatUint(o.seed, 10),
@@ -83,8 +86,7 @@ func (c *cluster) start(o *demoOptions, name string, names, addrs []string) erro
 			args = append(args, "--peer", names[i]+"="+addrs[i])
 		}
 	}
-	p := &process{name: name, log: filepath.Join(o.dir, name+".log"), done: make(chan struct{})}
-	log, err := os.Create(p.log)
+	log, err := os.OpenFile(p.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
@@ -95,10 +97,11 @@ func (c *cluster) start(o *demoOptions, name string, names, addrs []string) erro
 	if err := p.cmd.Start(); err != nil {
 		return err
 	}
-	c.peers = append(c.peers, p)
+	done := make(chan struct{})
+	p.done = done
 	go func() {
 		p.err = p.cmd.Wait()
-		close(p.done)
+		close(done)
 		c.ended <- p
 	}()
 	return nil
@@ -137,12 +140,13 @@ func (c *cluster) waitForEntries(ctx context.Context, want int) error {
 // stop interrupts every peer and waits until all have ended; one that takes too
 // long is killed.
 func (c *cluster) stop() error {
-	for _, p := range c.peers {
+	started := slices.DeleteFunc(slices.Clone(c.peers), func(p *process) bool { return p.done == nil })
+	for _, p := range started {
 		p.cmd.Process.Signal(os.Interrupt)
 	}
 	deadline := time.After(10 * time.Second)
 	var errs []error
-	for _, p := range c.peers {
+	for _, p := range started {
 		select {
 		case <-p.done:
 			if p.err != nil {

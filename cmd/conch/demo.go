@@ -122,20 +122,23 @@ func runDemo(cmd *cobra.Command, o *demoOptions) error {
 		}
 		return verdictError(verdict)
 	}
-	stories := min(demoStories, o.peers*o.entries)
-	for k := 1; k <= stories; k++ {
-		story, err := dirStory(o.dir, demoLock, k)
-		if err != nil {
+	stories, err := readStories(o.dir, demoLock)
+	if err != nil {
+		return err
+	}
+	told := min(demoStories, o.peers*o.entries)
+	for k := range told {
+		fmt.Fprintln(out)
+		if err := tell(out, stories, k+1); err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "\n%s", story)
 	}
 	fmt.Fprintln(out)
 	if err := verdict.WriteText(out); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "\nRead on: conch explain %s --entry %d; the logs are %s\n",
-		o.dir, stories, filepath.Join(o.dir, "*.log"))
+		o.dir, told, filepath.Join(o.dir, "*.log"))
 	return verdictError(verdict)
 }
 

@@ -101,7 +101,6 @@ func rootCommand() *cobra.Command {
 			"peers agree among themselves, over gRPC, who may be in the critical section.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 	}
 	root.AddGroup(
 		&cobra.Group{ID: "see", Title: "See it work:"},

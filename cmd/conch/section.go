@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/conchlock/conch"
@@ -27,6 +28,7 @@ type sectionOptions struct {
 func enterRepeatedly(ctx context.Context, peer *conch.Peer, o sectionOptions, out *lines) error {
 	random := o.random(peer.Name())
 	mutex := peer.Mutex(o.lock)
+	awaitPeers(ctx, peer)
 	for i := 0; o.entries == 0 || i < o.entries; i++ {
 		if !pause(ctx, around(random, o.every)) {
 			return nil
@@ -44,6 +46,17 @@ func enterRepeatedly(ctx context.Context, peer *conch.Peer, o sectionOptions, ou
 	}
 	out.printf("%s has made its %d entries", peer.Name(), o.entries)
 	return nil
+}
+
+// awaitPeers waits until every peer is there, so that the first wishes compete
+// as later ones do; but not for long, since a wish says for whom it waits.
+func awaitPeers(ctx context.Context, peer *conch.Peer) {
+	missing := func(p conch.PeerStatus) bool { return !p.Up }
+	for range 200 {
+		if !slices.ContainsFunc(peer.Status().Peers, missing) || !pause(ctx, 5*time.Millisecond) {
+			return
+		}
+	}
 }
 
 // critical is the critical section: it writes to the shared file when it comes

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/conchlock/conch/internal/report"
+	"github.com/conchlock/conch/internal/trace"
+)
+
+func explainCommand() *cobra.Command {
+	var lock string
+	var entry int
+	cmd := &cobra.Command{
+		Use:   "explain DIR",
+		Short: "Tell which messages led to an entry, and why each was sent",
+		Long: "Tell which messages led to an entry, in causal order, each with its Lamport time,\n" +
+			"the milliseconds since the request, and why it was sent.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if entry < 1 {
+				return usage("--entry %d: entries are counted from 1", entry)
+			}
+			stories, err := readStories(args[0], lock)
+			if err != nil {
+				return err
+			}
+			return tell(cmd.OutOrStdout(), stories, entry)
+		},
+	}
+	cmd.Flags().StringVar(&lock, "lock", "", "the lock (default: the only one in the traces)")
+	cmd.Flags().IntVar(&entry, "entry", 1, "which entry of the lock, in the order of its tokens")
+	return cmd
+}
+
+// readStories reads the traces in a directory.
+func readStories(dir, lock string) (*report.Stories, error) {
+	readers, problems, err := trace.Dir(dir, false)
+	if err != nil {
+		return nil, err
+	}
+	events := trace.Merge(readers...)
+	stories, err := report.Collect(events.Events(), lock)
+	if err != nil {
+		return nil, err
+	}
+	if problems = append(problems, events.Problems()...); len(problems) > 0 {
+		return nil, fmt.Errorf("%w; conch check %s says what else is wrong", problems[0], dir)
+	}
+	return stories, nil
+}
+
+// tell tells the k-th entry.
+func tell(w io.Writer, stories *report.Stories, k int) error {
+	story, err := stories.Story(k)
+	if err != nil {
+		return err
+	}
+	for _, line := range story {
+		fmt.Fprintln(w, line)
+	}
+	return nil
+}
