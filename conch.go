@@ -69,6 +69,10 @@ type Config struct {
 	// this one through a translated address.
 	Listen string
 
+	// Advertise is the address at which the others reach this peer, if that is
+	// not the one among the peers given here. It is for people, in Status.
+	Advertise string
+
 	// Cluster keeps clusters apart that might reach each other by mistake:
 	// peers of different clusters refuse each other. The default is "conch".
 	Cluster string
@@ -104,11 +108,12 @@ const (
 
 // Peer is one peer of a cluster. Its methods are safe for concurrent use.
 type Peer struct {
-	name    algo.PeerName
-	addrs   Peers
-	listen  string
-	node    *node.Node
-	release []func() error // what Close lets go of after the node, last first
+	name      algo.PeerName
+	addrs     Peers
+	listen    string
+	advertise string
+	node      *node.Node
+	release   []func() error // what Close lets go of after the node, last first
 
 	watching sync.WaitGroup // of watch
 
@@ -129,7 +134,7 @@ func Join(ctx context.Context, cfg Config) (*Peer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("conch: %w", err)
 	}
-	p := &Peer{name: algo.PeerName(cfg.Name), addrs: peers, listen: cfg.Listen}
+	p := &Peer{name: algo.PeerName(cfg.Name), addrs: peers, advertise: cfg.Advertise}
 	if err := p.start(cfg); err != nil {
 		for _, release := range slices.Backward(p.release) {
 			release()
@@ -164,6 +169,12 @@ func (c *Config) complete() (Peers, error) {
 	}
 	if c.Listen == "" {
 		c.Listen = own
+	}
+	if c.Advertise == "" {
+		c.Advertise = own
+	}
+	if err := discovery.CheckAddr(c.Advertise); err != nil {
+		return nil, fmt.Errorf("Config.Advertise: %w", err)
 	}
 	if c.Cluster == "" {
 		c.Cluster = defaultCluster

@@ -203,6 +203,7 @@ func TestJoinRefuses(t *testing.T) {
 		{conch.Config{Name: "a", Peers: addrs, Discovery: discovery.File("x")}, "both Peers and Discovery"},
 		{conch.Config{Name: "b", Peers: addrs}, "b is not among the peers (a)"},
 		{conch.Config{Name: "a", Peers: conch.Peers{"a": "127.0.0.1"}}, "write HOST:PORT"},
+		{conch.Config{Name: "a", Peers: addrs, Advertise: "here"}, "Config.Advertise: address \"here\": write HOST:PORT"},
 		{conch.Config{Name: "a", Peers: addrs, TTL: time.Millisecond}, "the least is 100ms"},
 		{conch.Config{Name: "a", Peers: addrs, Algorithm: "luck"}, `no algorithm is called "luck"`},
 		{conch.Config{Name: "a", Peers: addrs, Listen: taken.Addr().String()}, taken.Addr().String() + ": bind: address already in use"},
@@ -223,5 +224,48 @@ func TestJoinRefuses(t *testing.T) {
 	cancel()
 	if _, err := conch.Join(ctx, conch.Config{Name: "a", Peers: addrs}); !errors.Is(err, context.Canceled) {
 		t.Errorf("Join with a context that has ended: %v", err)
+	}
+}
+
+// A peer whose state is an old copy, or whose wall clock was set back, cannot
+// know which tokens it has used. The others know that it was later once: it is
+// told, serves nobody, and says why and what to do. With the right state it goes
+// on.
+func TestSetBack(t *testing.T) {
+	addrs := addresses(t, 2)
+	b, err := conch.Join(t.Context(), conch.Config{Name: "b", Peers: addrs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	dir, old := t.TempDir(), t.TempDir()
+	enter := func(dir string) error {
+		a, err := conch.Join(t.Context(), conch.Config{Name: "a", Peers: addrs, Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		hold, err := a.Mutex("x").Lock(t.Context())
+		if err == nil {
+			err = hold.Unlock()
+		}
+		return err
+	}
+	if err := enter(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(old, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := enter(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := enter(old); !errors.Is(err, conch.ErrClosed) || !strings.Contains(err.Error(), "an old copy") {
+		t.Errorf("with an old copy of the state: %v", err)
+	}
+	if err := enter(dir); err != nil {
+		t.Errorf("with the right state again: %v", err)
 	}
 }

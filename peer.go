@@ -164,8 +164,11 @@ func (p *Peer) Err() error { return p.node.Err() }
 
 // Status is what a peer knows at one moment.
 type Status struct {
-	Peers []PeerStatus `json:"peers"` // the others, sorted by name
-	Locks []LockStatus `json:"locks"` // those held or wanted at this peer, sorted by name
+	Name   string       `json:"name"`
+	Listen string       `json:"listen"` // the address it listens on
+	Addr   string       `json:"addr"`   // the address at which the others reach it
+	Peers  []PeerStatus `json:"peers"`  // the others, sorted by name
+	Locks  []LockStatus `json:"locks"`  // those held or wanted at this peer, sorted by name
 }
 
 // PeerStatus is what a peer knows of another.
@@ -189,7 +192,7 @@ type LockStatus struct {
 
 // Status returns what the peer knows now. It asks no other peer.
 func (p *Peer) Status() Status {
-	var s Status
+	s := Status{Name: p.Name(), Listen: p.listen, Addr: p.advertise}
 	now := p.node.Status()
 	for _, o := range now.Peers {
 		s.Peers = append(s.Peers, PeerStatus{

@@ -73,19 +73,28 @@ func check(name, addr string, used map[string]string) error {
 	if err := algo.PeerName(name).Check(); err != nil {
 		return err
 	}
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return fmt.Errorf("address %q of peer %s: write HOST:PORT", addr, name)
-	}
-	if host == "" {
-		return fmt.Errorf("address %q of peer %s has no host; others need one to reach it", addr, name)
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return fmt.Errorf("address %q of peer %s: the port must be a number from 1 to 65535", addr, name)
+	if err := CheckAddr(addr); err != nil {
+		return fmt.Errorf("peer %s: %w", name, err)
 	}
 	if other, taken := used[addr]; taken {
 		return fmt.Errorf("peers %s and %s have the same address %s", other, name, addr)
 	}
 	used[addr] = name
+	return nil
+}
+
+// CheckAddr returns an error that says why nobody can be reached at addr, if
+// that can be seen: it must be HOST:PORT.
+func CheckAddr(addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("address %q: write HOST:PORT", addr)
+	}
+	if host == "" {
+		return fmt.Errorf("address %q has no host; others need one to reach it", addr)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("address %q: the port must be a number from 1 to 65535", addr)
+	}
 	return nil
 }

@@ -145,7 +145,9 @@ func (c *console) status() {
 }
 
 func (c *console) peers() {
-	for _, p := range c.peer.Status().Peers {
+	s := c.peer.Status()
+	c.out.printf("this is peer %s at %s, listening on %s", s.Name, s.Addr, s.Listen)
+	for _, p := range s.Peers {
 		since := time.Since(p.Since).Round(time.Second)
 		if p.Up {
 			c.out.printf("peer %s at %s: up for %s", p.Name, p.Addr, since)

@@ -44,6 +44,7 @@ func peerCommand() *cobra.Command {
 	f.StringVar(&o.peersFile, "peers-file", "", "file with one peer a line, NAME HOST:PORT")
 	f.StringArrayVar(&o.peers, "peer", nil, "a peer, NAME=HOST:PORT; once for each, this one included")
 	f.StringVar(&o.Listen, "listen", "", "address to listen on (default: this peer's own among the peers)")
+	f.StringVar(&o.Advertise, "advertise", "", "address at which the others reach this peer, where addresses are translated")
 	f.StringVar(&o.Algorithm, "algorithm", "", "ricart-agrawala or token-ring; the same at all peers (default ricart-agrawala)")
 	f.StringVar(&o.Cluster, "cluster", "", "name of the cluster; peers of another are refused (default conch)")
 	f.DurationVar(&o.TTL, "ttl", 0, "how soon silence is noticed; the same at all peers (default 5s)")
