@@ -1,0 +1,107 @@
+// Package bench measures Conch against the floor: what the same exchange costs
+// over plain gRPC, between the same two processes, in the same run.
+package bench
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// childEnv names what a child process is to do. The test binary starts itself.
+const childEnv = "CONCH_BENCH_CHILD"
+
+func TestMain(m *testing.M) {
+	role := os.Getenv(childEnv)
+	if role == "" {
+		os.Exit(m.Run())
+	}
+	err := fmt.Errorf("no role is called %q", role)
+	switch role {
+	case "floor":
+		err = floorChild(os.Stdin, os.Stdout)
+	case "link":
+		err = linkChild(os.Stdin, os.Stdout)
+	case "peer":
+		err = peerChild(os.Stdin, os.Stdout)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", role, err)
+		os.Exit(1)
+	}
+}
+
+// child is another process of the benchmark. It ends when its input does.
+type child struct {
+	addr string // it listens on
+	in   io.WriteCloser
+}
+
+// startChild starts a process and waits for its first line, its address.
+func startChild(b *testing.B, role string) *child {
+	b.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childEnv+"="+role)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		in.Close()
+		if err := cmd.Wait(); err != nil {
+			b.Errorf("the %s process: %v", role, err)
+		}
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		b.Fatalf("the %s process says no address: %v", role, err)
+	}
+	return &child{addr: strings.TrimSpace(line), in: in}
+}
+
+// sample is how long something took, each time. Of a ping-pong it is half of
+// each round trip.
+type sample []time.Duration
+
+// report adds quantiles to the benchmark's figures.
+func (o sample) report(b *testing.B, prefix string) {
+	b.ReportMetric(float64(o.quantile(0.5).Nanoseconds())/1e3, prefix+"p50-us")
+	b.ReportMetric(float64(o.quantile(0.99).Nanoseconds())/1e3, prefix+"p99-us")
+}
+
+func (o sample) quantile(q float64) time.Duration {
+	slices.Sort(o)
+	return o[min(len(o)-1, int(q*float64(len(o))))]
+}
+
+// measure returns half of each of n round trips, after some that do not count.
+func measure(n int, roundTrip func() error) (sample, error) {
+	for range 200 {
+		if err := roundTrip(); err != nil {
+			return nil, err
+		}
+	}
+	times := make(sample, 0, n)
+	for range n {
+		start := time.Now()
+		if err := roundTrip(); err != nil {
+			return nil, err
+		}
+		times = append(times, time.Since(start)/2)
+	}
+	return times, nil
+}

@@ -1,0 +1,253 @@
+package bench
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/conchlock/conch"
+)
+
+// peerTask is what one peer's process does.
+type peerTask struct {
+	Config  conch.Config
+	Logged  bool
+	Entries int // how often it enters, as fast as it can
+}
+
+// taskEnv has the task of a child whose role is peer.
+const taskEnv = "CONCH_BENCH_TASK"
+
+// stay is one stay in the critical section. All processes are on one machine,
+// so their clocks are one clock.
+type stay struct {
+	Peer        string
+	Token       conch.Token
+	Enter, Exit int64 // ns since 1970
+}
+
+// peerChild joins as one peer, makes its entries, and says when it is done. It
+// stays until its input ends, so that the others can finish, and then says when
+// it was inside.
+func peerChild(in io.Reader, out io.Writer) error {
+	var task peerTask
+	if err := json.Unmarshal([]byte(os.Getenv(taskEnv)), &task); err != nil {
+		return err
+	}
+	if task.Logged {
+		task.Config.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	ctx := context.Background()
+	peer, err := conch.Join(ctx, task.Config)
+	if err != nil {
+		return err
+	}
+	defer peer.Close()
+	mutex := peer.Mutex("bench")
+	stays := make([]stay, 0, task.Entries)
+	for range task.Entries {
+		hold, err := mutex.Lock(ctx)
+		if err != nil {
+			return err
+		}
+		now := time.Now().UnixNano()
+		stays = append(stays, stay{task.Config.Name, hold.Token(), now, time.Now().UnixNano()})
+		if err := hold.Unlock(); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(out, "done")
+	if _, err := io.Copy(io.Discard, in); err != nil {
+		return err
+	}
+	return json.NewEncoder(out).Encode(stays)
+}
+
+// peerProcess is a running peerChild.
+type peerProcess struct {
+	cmd *exec.Cmd
+	in  io.Closer
+	out *bufio.Reader
+}
+
+func startPeer(b *testing.B, task peerTask) *peerProcess {
+	b.Helper()
+	text, err := json.Marshal(task)
+	if err != nil {
+		b.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childEnv+"=peer", taskEnv+"="+string(text))
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	return &peerProcess{cmd, in, bufio.NewReader(out)}
+}
+
+// finish ends the process and returns what it says at the end.
+func (p *peerProcess) finish(b *testing.B) []stay {
+	p.in.Close()
+	var stays []stay
+	if err := json.NewDecoder(p.out).Decode(&stays); err != nil {
+		b.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	return stays
+}
+
+// compete runs peers as processes that fight for one lock, and returns all their
+// stays in the order of their tokens.
+func compete(b *testing.B, peers int, task peerTask) []stay {
+	b.Helper()
+	task.Config.Peers = loopback(b, peers)
+	var processes []*peerProcess
+	for i := range peers {
+		task.Config.Name = string(rune('a' + i))
+		processes = append(processes, startPeer(b, task))
+	}
+	for _, p := range processes {
+		if _, err := p.out.ReadString('\n'); err != nil {
+			b.Fatal(err)
+		}
+	}
+	var all []stay
+	for _, p := range processes {
+		all = append(all, p.finish(b)...)
+	}
+	slices.SortFunc(all, func(x, y stay) int { return cmp.Compare(x.Token, y.Token) })
+	return all
+}
+
+// loopback returns free addresses on loopback.
+func loopback(b *testing.B, n int) conch.Peers {
+	b.Helper()
+	peers := make(conch.Peers)
+	for i := range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer l.Close() // after all are chosen, so that none is chosen twice
+		peers[string(rune('a'+i))] = l.Addr().String()
+	}
+	return peers
+}
+
+// BenchmarkHandoff measures from one peer's Unlock to the return of another
+// one's Lock, between processes that all want the lock all the time. The floor
+// is measured in the same run, between stretches of it.
+func BenchmarkHandoff(b *testing.B) {
+	for _, algorithm := range []string{"ricart-agrawala", "token-ring"} {
+		for _, peers := range []int{2, 3} {
+			b.Run(fmt.Sprintf("%s/peers=%d/trace=off", algorithm, peers), func(b *testing.B) {
+				benchmarkHandoff(b, peers, peerTask{Config: conch.Config{Algorithm: algorithm}})
+			})
+			b.Run(fmt.Sprintf("%s/peers=%d/trace=on", algorithm, peers), func(b *testing.B) {
+				benchmarkHandoff(b, peers, peerTask{Config: conch.Config{Algorithm: algorithm, TraceDir: b.TempDir()}})
+			})
+		}
+	}
+	b.Run("ricart-agrawala/peers=2/trace=on/log=on", func(b *testing.B) {
+		benchmarkHandoff(b, 2, peerTask{Logged: true, Config: conch.Config{TraceDir: b.TempDir()}})
+	})
+}
+
+func benchmarkHandoff(b *testing.B, peers int, task peerTask) {
+	roundTrip := floor(b)
+	before := measureFloor(b, roundTrip)
+	task.Entries = b.N + 100
+	stays := compete(b, peers, task)
+	floorWay := append(before, measureFloor(b, roundTrip)...)
+
+	stays = stays[len(stays)/20:] // without the start
+	var handoffs sample
+	for i := 1; i < len(stays); i++ {
+		gap := stays[i].Enter - stays[i-1].Exit
+		if gap < 0 {
+			b.Fatalf("an entry overlaps the one before: %v", stays[i-1:i+1])
+		}
+		if stays[i].Peer != stays[i-1].Peer {
+			handoffs = append(handoffs, time.Duration(gap))
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	if len(handoffs) == 0 {
+		return
+	}
+	handoffs.report(b, "")
+	floorWay.report(b, "floor-")
+	b.ReportMetric(float64(handoffs.quantile(0.5))/float64(floorWay.quantile(0.5)), "p50/floor")
+}
+
+// measureFloor measures the floor for a while.
+func measureFloor(b *testing.B, roundTrip func() error) sample {
+	b.Helper()
+	times, err := measure(2000, roundTrip)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return times
+}
+
+// BenchmarkFirstAcquire measures Lock of locks that nobody has used, with two
+// other peers that want nothing. It takes a round trip to both.
+func BenchmarkFirstAcquire(b *testing.B) {
+	roundTrip := floor(b)
+	floorWay := measureFloor(b, roundTrip)
+	addrs := loopback(b, 3)
+	var others []*peerProcess
+	for _, name := range []string{"b", "c"} {
+		others = append(others, startPeer(b, peerTask{Config: conch.Config{Name: name, Peers: addrs}}))
+	}
+	peer, err := conch.Join(b.Context(), conch.Config{Name: "a", Peers: addrs})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer peer.Close()
+	var took sample
+	for i := range b.N + 100 {
+		start := time.Now()
+		hold, err := peer.Mutex(fmt.Sprint("lock", i)).Lock(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		if i >= 100 {
+			took = append(took, time.Since(start))
+		}
+		if err := hold.Unlock(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	floorWay = append(floorWay, measureFloor(b, roundTrip)...)
+	took.report(b, "")
+	floorWay.report(b, "floor-")
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(took.quantile(0.5))/float64(2*floorWay.quantile(0.5)), "p50/round-trip")
+	for _, p := range others {
+		if _, err := p.out.ReadString('\n'); err != nil { // it made its no entries
+			b.Fatal(err)
+		}
+		p.finish(b)
+	}
+}
