@@ -23,10 +23,20 @@ const (
 	Drop     Kind = "drop"  // a message to or from an old incarnation was discarded
 	Enter    Kind = "enter" // the critical section begins, with Token
 	Exit     Kind = "exit"
-	Lost     Kind = "lost"  // the hold has ended without an exit
+	Lost     Kind = "lost" // the hold has ended without an exit
+	Suspect  Kind = "suspect"
+	Join     Kind = "join"
+	Leave    Kind = "leave"
 	Crash    Kind = "crash" // written by whoever killed the peer
 	Note     Kind = "note"
 )
+
+// kinds are all that a trace may hold: an event that a reader does not know
+// could change what the others mean, so it is refused.
+var kinds = [...]Kind{
+	Send, Receive, Note, Request, Enter, Exit, Cancel, Lost, Drop,
+	LinkUp, LinkDown, Start, Stop, Suspect, Join, Leave, Crash,
+}
 
 // Event is one thing that a peer did or that happened to it. All events of one
 // step of a peer have the same Clock; within a peer, the order of the file is
@@ -39,7 +49,7 @@ type Event struct {
 	Kind        Kind
 	Lock        string        // empty if about no single lock
 	Token       algo.Token    // Enter, Exit, Lost
-	Other       algo.PeerName // LinkUp, LinkDown: the peer at the other end
+	Other       algo.PeerName // LinkUp, LinkDown, Suspect, Join, Leave: the peer it is about; Note: the peer held back, if any
 	Reason      string        // why, in words; may be empty
 	Message     *Message      // Send, Receive, Drop
 }

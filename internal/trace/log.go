@@ -1,0 +1,158 @@
+package trace
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"sync"
+)
+
+// Log is a Recorder that renders events as log records, so that what led to
+// an entry can be read from the logs alone. Record only collects; the
+// logger's handler runs in Flush, because Record is called under the peer's
+// lock.
+type Log struct {
+	logger *slog.Logger
+
+	mu      sync.Mutex // guards records
+	records []slog.Record
+
+	flushing sync.Mutex // keeps records in order; taken before mu
+	spare    []slog.Record
+}
+
+// NewLog returns a Log that gives its records to logger. Upkeep is logged at
+// debug level, what breaks a promise or a link as a warning, the rest as info.
+func NewLog(logger *slog.Logger) *Log { return &Log{logger: logger} }
+
+// Record renders e.
+func (l *Log) Record(e *Event) {
+	level := logLevel(e)
+	if !l.logger.Enabled(context.Background(), level) {
+		return
+	}
+	r := slog.NewRecord(e.At, level, Phrase(e), 0)
+	attrs := make([]slog.Attr, 0, 12)
+	attrs = append(attrs, slog.String("peer", string(e.Peer)), slog.Uint64("clock", uint64(e.Clock)))
+	if e.Lock != "" {
+		attrs = append(attrs, slog.String("lock", e.Lock))
+	}
+	if e.Kind == Start {
+		attrs = append(attrs, slog.Uint64("incarnation", uint64(e.Incarnation)))
+	}
+	if e.Kind.hasToken() {
+		attrs = append(attrs, slog.Uint64("token", uint64(e.Token)))
+	}
+	if m := e.Message; m != nil {
+		attrs = append(attrs, slog.String("id", m.ID.String()))
+		for _, f := range m.Fields {
+			attrs = append(attrs, slog.String(f.Key, f.Value))
+		}
+	}
+	if e.Reason != "" && e.Kind != Note {
+		attrs = append(attrs, slog.String("reason", e.Reason))
+	}
+	r.AddAttrs(attrs...)
+	l.mu.Lock()
+	l.records = append(l.records, r)
+	l.mu.Unlock()
+}
+
+func logLevel(e *Event) slog.Level {
+	switch {
+	case e.Kind == Lost || e.Kind == LinkDown || e.Kind == Drop || e.Kind == Suspect || e.Kind == Crash || e.LostEvents():
+		return slog.LevelWarn
+	case e.Message != nil && e.Message.Upkeep:
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}
+
+// Flush gives the records to the logger's handler.
+func (l *Log) Flush() {
+	l.flushing.Lock()
+	defer l.flushing.Unlock()
+	l.mu.Lock()
+	l.records, l.spare = l.spare[:0], l.records
+	l.mu.Unlock()
+	for _, r := range l.spare {
+		// A log that cannot be written is no reason to stop, and there is
+		// nowhere left to say so.
+		_ = l.logger.Handler().Handle(context.Background(), r)
+	}
+	clear(l.spare)
+}
+
+// Phrase says what happened in words that make a sentence with the peer's name
+// in front.
+func Phrase(e *Event) string {
+	switch e.Kind {
+	case Start:
+		return "starts"
+	case Stop:
+		return "stops"
+	case LinkUp:
+		return "is connected to " + string(e.Other)
+	case LinkDown:
+		return "is not connected to " + string(e.Other)
+	case Request:
+		return "wants the lock"
+	case Cancel:
+		return "gives up waiting"
+	case Send:
+		return "sends " + e.Message.Kind + " to " + string(e.Message.To)
+	case Receive:
+		return "receives " + e.Message.Kind + " from " + string(e.Message.From)
+	case Drop:
+		return "drops " + e.Message.Kind + " from " + string(e.Message.From) + " to " + string(e.Message.To)
+	case Enter:
+		return "enters the critical section"
+	case Exit:
+		return "leaves the critical section"
+	case Lost:
+		return "has lost the lock"
+	case Suspect:
+		return "suspects " + string(e.Other)
+	case Join:
+		return "sees " + string(e.Other) + " join"
+	case Leave:
+		return "sees " + string(e.Other) + " leave"
+	case Crash:
+		return "was killed"
+	case Note:
+		if e.Reason != "" {
+			return e.Reason
+		}
+		return "does nothing"
+	}
+	return "did something unknown: " + strconv.Quote(string(e.Kind))
+}
+
+// Tee returns a Recorder that gives every event to each of the recorders, in
+// that order. nil ones are left out.
+func Tee(recorders ...Recorder) Recorder {
+	var t tee
+	for _, r := range recorders {
+		if r != nil {
+			t = append(t, r)
+		}
+	}
+	if len(t) == 1 {
+		return t[0]
+	}
+	return t
+}
+
+type tee []Recorder
+
+func (t tee) Record(e *Event) {
+	for _, r := range t {
+		r.Record(e)
+	}
+}
+
+func (t tee) Flush() {
+	for _, r := range t {
+		r.Flush()
+	}
+}
