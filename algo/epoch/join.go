@@ -31,7 +31,7 @@ func (p *Process) contact(in algo.Input, out []algo.Output) []algo.Output {
 		*from = peer{incarnation: in.Incarnation}
 	}
 	if !next.Equal(p.epoch) {
-		return p.end(next, whyRestart, out)
+		return p.end(next, whyRestart, in.Time, out)
 	}
 	if len(p.epoch) > 0 {
 		out = p.join(in.From, whyForNew, out)
@@ -44,7 +44,7 @@ func (p *Process) stepJoin(from *peer, msg Join, in algo.Input, out []algo.Outpu
 	from.joined = msg.Epoch
 	from.held = slices.Sorted(slices.Values(msg.Held))
 	if next := p.epoch.Merge(msg.Epoch); !next.Equal(p.epoch) {
-		return p.end(next, whyFollows, out)
+		return p.end(next, whyFollows, in.Time, out)
 	}
 	return p.maybeBegin(in.Time, out)
 }
@@ -60,8 +60,8 @@ func (p *Process) stepLeft(from *peer, in algo.Input, out []algo.Output) []algo.
 }
 
 // end ends the epoch: drop everything but what this peer is inside of, and
-// confirm the next epoch to everybody.
-func (p *Process) end(next Epoch, why algo.Reason, out []algo.Output) []algo.Output {
+// confirm the next epoch to everybody. The last to hear of it begins it at once.
+func (p *Process) end(next Epoch, why algo.Reason, now algo.Time, out []algo.Output) []algo.Output {
 	p.epoch = next
 	p.begun = false
 	p.aside = nil
@@ -76,7 +76,7 @@ func (p *Process) end(next Epoch, why algo.Reason, out []algo.Output) []algo.Out
 			out = p.join(o, why, out)
 		}
 	}
-	return out
+	return p.maybeBegin(now, out)
 }
 
 // join sends this peer's Join to one other.

@@ -199,7 +199,7 @@ func (p *Process) stepInner(from *peer, in algo.Input, out []algo.Output) []algo
 		return append(out, algo.Output{Kind: algo.Note, Lock: in.Lock, Why: whyOldEpoch})
 	case (!p.begun || p.closed(in.Lock)) && len(p.aside) == asideMax:
 		p.life.Losses++
-		return p.end(p.epoch.with(Member{p.self, p.life}), whyFull, out)
+		return p.end(p.epoch.with(Member{p.self, p.life}), whyFull, in.Time, out)
 	case !p.begun || p.closed(in.Lock):
 		p.aside = append(p.aside, packet{from: in.From, lock: in.Lock, msg: in.Message})
 		return append(out, algo.Output{Kind: algo.Note, Lock: in.Lock, Why: whyEarly})

@@ -77,11 +77,11 @@ func (r *Report) verdict(b *strings.Builder) {
 	b.WriteByte('\n')
 	switch r.Verdict {
 	case True:
-		b.WriteString("verdict: true. At no time were two in the critical section, and every request was answered or is listed above.\n")
+		b.WriteString("Verdict: sound. At no time were two in the critical section, and every request was answered or is listed above.\n")
 	case False:
-		b.WriteString("verdict: FALSE. A rule is broken, and the lines below prove it.\n")
+		b.WriteString("Verdict: NOT SOUND. A rule is broken, and the lines below prove it.\n")
 	case Unknown:
-		b.WriteString("verdict: unknown. What was recorded does not suffice to say yes or no.\n")
+		b.WriteString("Verdict: unknown. What was recorded does not suffice to say yes or no.\n")
 	}
 	for _, x := range r.Rules {
 		word := map[Verdict]string{True: "holds", False: "BROKEN", Unknown: "unknown"}[x.Verdict]

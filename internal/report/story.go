@@ -26,7 +26,8 @@ func Story(events iter.Seq[*trace.Merged], lock string, k int) ([]string, error)
 // What matters, from the request to the entry, is known without knowing the
 // algorithm:
 //
-//	(1) the messages that the request set off, and what their receivers did;
+//	(1) the messages that the request set off, at once or when the peer could
+//	    ask, and what their receivers did;
 //	(2) what the peer received while it waited, if that came from (1) or in
 //	    the end from somebody's leaving, giving up or losing the lock, and the
 //	    way it came;
@@ -43,6 +44,7 @@ func (s *Stories) Story(k int) ([]string, error) {
 		return []string{title + ". Its request is not in the record."}, nil
 	}
 	t.caused(t.request.step)
+	t.postponed()
 	t.awaited()
 	t.holds()
 	t.tell(t.request)
@@ -84,6 +86,18 @@ func (t *tale) caused(st *step) {
 			if t.led(n) {
 				t.tell(n)
 			}
+		}
+	}
+}
+
+// postponed tells the messages that the peer sent while it waited and that no
+// message about the lock made it send: at the time of the request it could not
+// ask, because a peer was missing or had to begin anew (1).
+func (t *tale) postponed() {
+	for _, st := range t.steps {
+		first := st.cause()
+		if first.who == t.enter.who && first.Kind == trace.Send && first.index > t.request.index && first.index < t.enter.index {
+			t.caused(st)
 		}
 	}
 }
