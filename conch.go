@@ -92,7 +92,8 @@ type Config struct {
 	Dir string
 
 	// TraceDir turns the trace on: every event of this peer is appended to
-	// NAME.ndjson in that directory.
+	// NAME.ndjson in that directory. Files are put aside as they grow, and the
+	// oldest are removed beyond 1 GiB in all.
 	TraceDir string
 
 	// Logger gets the same events as log records, at level Info, and what goes
@@ -104,6 +105,7 @@ const (
 	defaultCluster = "conch"
 	defaultTTL     = 5 * time.Second
 	minTTL         = 100 * time.Millisecond
+	traceCap       = 1 << 30 // bytes
 )
 
 // Peer is one peer of a cluster. Its methods are safe for concurrent use.

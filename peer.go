@@ -109,6 +109,7 @@ func (p *Peer) openTrace(cfg Config) (trace.Recorder, error) {
 	var recorders []trace.Recorder
 	if cfg.TraceDir != "" {
 		w, err := trace.Open(filepath.Join(cfg.TraceDir, cfg.Name+".ndjson"), trace.Options{
+			Cap: traceCap,
 			OnError: func(err error) {
 				if cfg.Logger != nil {
 					cfg.Logger.Error("the trace cannot be written", "error", err)

@@ -54,6 +54,7 @@ func TestBadUsage(t *testing.T) {
 		{"peer --name a --peer a=127.0.0.1:1 --entries 3", exitUsage, "--enter-every"},
 		{"peer --name a --peer a=127.0.0.1:1 --log-format xml", exitUsage, "--log-format"},
 		{"peer --name a --peer a=127.0.0.1:1 --log-level loud", exitUsage, "--log-level"},
+		{"peer --name a --peer a=127.0.0.1:1 --trace", exitUsage, "--trace needs --trace-dir or --dir"},
 		{"peer --name a --peers-file nowhere.txt", exitFalse, "nowhere.txt"},
 		{"peer --name a --peers-file " + dir + "/peers.txt", exitFalse, "peers.txt:2: peers a and b have the same address"},
 		{"peer --name c --peer a=127.0.0.1:1", exitFalse, "c is not among the peers (a)"},

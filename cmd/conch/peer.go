@@ -21,6 +21,7 @@ type peerOptions struct {
 	conch.Config
 	peersFile string
 	peers     []string
+	trace     bool
 	logFormat string
 	logLevel  string
 	section   sectionOptions
@@ -49,7 +50,8 @@ func peerCommand() *cobra.Command {
 	f.StringVar(&o.Cluster, "cluster", "", "name of the cluster; peers of another are refused (default conch)")
 	f.DurationVar(&o.TTL, "ttl", 0, "how soon silence is noticed; the same at all peers (default 5s)")
 	f.StringVar(&o.Dir, "dir", "", "directory for what must survive a restart; this peer's alone")
-	f.StringVar(&o.TraceDir, "trace-dir", "", "directory for the trace, NAME.ndjson")
+	f.BoolVar(&o.trace, "trace", false, "write every event to a trace, NAME.ndjson in --trace-dir")
+	f.StringVar(&o.TraceDir, "trace-dir", "", "directory for the trace, and turns it on (default: that of --dir)")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	f.StringVar(&o.logLevel, "log-level", "info", "info (every event), warn, error, or off")
 	f.DurationVar(&o.section.every, "enter-every", 0, "want the critical section by itself, about this often")
@@ -77,8 +79,10 @@ func (o *peerOptions) complete(stderr io.Writer) error {
 	} else {
 		o.Discovery = discovery.Flags(o.peers)
 	}
-	if o.Dir != "" && o.TraceDir == "" {
-		o.TraceDir = o.Dir
+	if o.trace && o.TraceDir == "" {
+		if o.TraceDir = o.Dir; o.Dir == "" {
+			return usage("--trace needs --trace-dir or --dir, to know where")
+		}
 	}
 	var err error
 	o.Logger, err = newLogger(stderr, o.logFormat, o.logLevel)

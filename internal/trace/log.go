@@ -37,6 +37,9 @@ func (l *Log) Record(e *Event) {
 	if e.Lock != "" {
 		attrs = append(attrs, slog.String("lock", e.Lock))
 	}
+	if e.Kind == Note && e.Lock != "" && e.Other != "" {
+		attrs = append(attrs, slog.String("other", string(e.Other)))
+	}
 	if e.Kind == Start {
 		attrs = append(attrs, slog.Uint64("incarnation", uint64(e.Incarnation)))
 	}
