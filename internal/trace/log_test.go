@@ -30,7 +30,7 @@ func TestLog(t *testing.T) {
 time=2026-11-23T12:00:01.000Z level=INFO msg="wants the lock" peer=a clock=2 lock="two\nlines"
 time=2026-11-23T12:00:00.000Z level=INFO msg="sends reply to b" peer=a clock=2 lock=demo id=a-1-1 request=4.c reason="it wants nothing"
 time=2026-11-23T12:00:00.000Z level=INFO msg="receives reply from a" peer=b clock=4 lock=demo id=a-1-3 request=4.c
-time=2026-11-23T12:00:01.000Z level=INFO msg="holds back its reply: its own request 4.c is older" peer=a clock=2 lock="two\nlines"
+time=2026-11-23T12:00:01.000Z level=INFO msg="holds back its reply: its own request 4.c is older" peer=a clock=2 lock="two\nlines" other=b
 time=2026-11-23T12:00:01.000Z level=INFO msg="enters the critical section" peer=a clock=2 lock="two\nlines" token=2 reason="every peer has replied"
 `
 	if b.String() != want {
