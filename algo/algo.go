@@ -72,6 +72,8 @@ const (
 	// Incarnation of From. The first Contact with a peer precedes all its
 	// messages. A later one says that it has restarted or, if the incarnation
 	// is the one already known, that messages between the two were lost.
+	// The handshake says From's Lamport clock, and Time is above it: after a
+	// restart of everybody no other message would carry the old times on.
 	Contact
 )
 

@@ -13,14 +13,14 @@ func (p *Process) contact(in algo.Input, out []algo.Output) []algo.Output {
 	if !known {
 		return out
 	}
-	next := p.epoch
+	next, why := p.epoch, whyRestart
 	switch {
 	case from.incarnation == 0: // first contact
 	case from.incarnation < in.Incarnation:
 		next = next.with(Member{in.From, Life{Incarnation: in.Incarnation}})
 	default: // messages were lost (or incarnations do not grow, which is no better)
 		p.life.Losses++
-		next = next.with(Member{p.self, p.life})
+		next, why = next.with(Member{p.self, p.life}), whyLost
 	}
 	if in.KnewMe {
 		next = next.with(Member{p.self, p.life})
@@ -31,7 +31,7 @@ func (p *Process) contact(in algo.Input, out []algo.Output) []algo.Output {
 		*from = peer{incarnation: in.Incarnation}
 	}
 	if !next.Equal(p.epoch) {
-		return p.end(next, whyRestart, in.Time, out)
+		return p.end(next, why, in.Time, out)
 	}
 	if len(p.epoch) > 0 {
 		out = p.join(in.From, whyForNew, out)

@@ -38,7 +38,8 @@ func (Left) AppendFields(dst []algo.Field) []algo.Field { return dst }
 // The reasons, as traces and stories tell them.
 var (
 	whyRestart   = algo.Reason{Text: "it has seen a restart and drops what it knew"}
-	whyFollows   = algo.Reason{Text: "it has heard of a restart and drops what it knew"}
+	whyLost      = algo.Reason{Text: "messages were lost, and it drops what it knew"}
+	whyFollows   = algo.Reason{Text: "it has heard of a new epoch and drops what it knew"}
 	whyFull      = algo.Reason{Text: "it has put too many messages aside and drops what it knew"}
 	whyForNew    = algo.Reason{Text: "it tells a peer it had no contact with"}
 	whyLeft      = algo.Reason{Text: "it has left the section that it was in since before the restart"}

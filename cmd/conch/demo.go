@@ -33,7 +33,7 @@ const (
 	demoEntriesMax = 10000
 	demoStories    = 3 // how many entries are told in full
 	demoLock       = "demo"
-	demoEvery      = 30 * time.Millisecond // close enough to compete
+	demoEvery      = 10 * time.Millisecond // close enough to compete
 	demoWork       = 5 * time.Millisecond
 	demoStall      = 20 * time.Second // without an entry for so long, the demo gives up
 )
@@ -126,6 +126,7 @@ func runDemo(cmd *cobra.Command, o *demoOptions) error {
 	if err != nil {
 		return err
 	}
+	fmt.Fprintf(out, "\nHow the first got in. %s\n", legend)
 	told := min(demoStories, o.peers*o.entries)
 	for k := range told {
 		fmt.Fprintln(out)

@@ -27,6 +27,7 @@ func explainCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			fmt.Fprintln(cmd.OutOrStdout(), legend)
 			return tell(cmd.OutOrStdout(), stories, entry)
 		},
 	}
@@ -51,6 +52,9 @@ func readStories(dir, lock string) (*report.Stories, error) {
 	}
 	return stories, nil
 }
+
+// legend says how to read a story.
+const legend = "In each line: the Lamport time, the time since the request, what happened, and why."
 
 // tell tells the k-th entry.
 func tell(w io.Writer, stories *report.Stories, k int) error {

@@ -121,7 +121,7 @@ func TestDemo(t *testing.T) {
 			if code, stdout, stderr := runConch(t, "check", dir); code != exitOK || !strings.Contains(stdout, tt.entries+" entries") {
 				t.Errorf("check: exit %d, want %s entries:\n%s%s", code, tt.entries, stdout, stderr)
 			}
-			if code, story, stderr := runConch(t, "explain", dir, "--entry", "2"); code != exitOK || !strings.Contains(stdout, story) {
+			if code, story, stderr := runConch(t, "explain", dir, "--entry", "2"); code != exitOK || !strings.Contains(stdout, strings.TrimPrefix(story, legend+"\n")) {
 				t.Errorf("explain: exit %d, and not what the demo told:\n%s%s", code, story, stderr)
 			}
 			if code, _, stderr := runConch(t, "explain", dir, "--entry", "100"); code != exitFalse || !strings.Contains(stderr, "100") {
