@@ -1,0 +1,127 @@
+# Shared by .ci/run and .ci/deep: parts, each with a name and a slice of time.
+# It needs bash and coreutils; Go and gcc do the rest.
+
+command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
+export HOME=${HOME:-~}
+[ -w "$HOME" ] || { HOME=${TMPDIR:-/tmp}/conch-ci-home; mkdir -p "$HOME"; }
+# No version control stamps: a checkout may belong to somebody else.
+export GOFLAGS="${GOFLAGS:-} -buildvcs=false"
+
+# main NAME:SECONDS... runs the parts in order, each in a process of its own.
+# Arguments of the script, in $chosen, select some of them. A part that fails
+# or takes too long fails the run, but the others still run. The part "test",
+# the last one, says nothing of its own: go test's output ends the log.
+main() {
+	exec 2>&1
+	local todo=() failed=() passed=() part name slice began rc pid=
+	if [ "${chosen[0]-}" = --part ]; then
+		tmp=$(mktemp -d)
+		trap 'rm -rf "$tmp"' EXIT
+		"part_${chosen[1]}"
+		return
+	fi
+	for part; do
+		name=${part%:*}
+		if [ ${#chosen[@]} = 0 ] || [[ " ${chosen[*]} " = *" $name "* ]]; then
+			todo+=("$part")
+		fi
+	done
+	if [ ${#todo[@]} = 0 ]; then
+		echo "no such part; there are:" "${@%:*}" >&2
+		exit 64
+	fi
+	trap 'kill "$pid" 2>/dev/null; exit 130' INT TERM
+	while [ ${#todo[@]} -gt 0 ]; do
+		part=${todo[0]} todo=("${todo[@]:1}")
+		name=${part%:*} slice=${part#*:} began=$SECONDS rc=0
+		if [ "$name" = test ]; then
+			printf '\nafter %d s: passed: %s; failed: %s\n' "$SECONDS" "${passed[*]:-none}" "${failed[*]:-none}"
+		fi
+		printf '\n=== %s (at most %s s)\n' "$name" "$slice"
+		timeout --kill-after=10 "$slice" bash "$0" --part "$name" </dev/null &
+		pid=$!
+		wait "$pid" || rc=$?
+		if [ $rc = 0 ]; then
+			passed+=("$name")
+			[ "$name" = test ] || printf -- '--- %s: passed, %d s\n' "$name" $((SECONDS - began))
+		else
+			failed+=("$name")
+			[ $rc != 124 ] || echo "its time is over"
+			printf -- '--- %s: FAILED (%d), %d s\n' "$name" $rc $((SECONDS - began))
+		fi
+	done
+	if [ ${#failed[@]} -gt 0 ]; then
+		printf '\nFAILED after %d s: %s\n' "$SECONDS" "${failed[*]}"
+		exit 1
+	fi
+}
+
+# part_prepare gets what the other parts need and compiles it, so that their
+# slices can be short. With warm caches it takes seconds.
+part_prepare() {
+	if ! command -v gcc >/dev/null; then # for the race detector
+		local sudo=
+		[ "$(id -u)" = 0 ] || sudo="sudo -n"
+		$sudo apt-get update -q
+		DEBIAN_FRONTEND=noninteractive $sudo apt-get install -qy gcc libc6-dev
+	fi
+	go version
+	go mod download
+	(cd tools && go mod download)
+	# What tidy alone needs: tests of tests. Its judgement is another part's.
+	go mod tidy -diff >/dev/null 2>&1 || true
+	(cd tools && go mod tidy -diff >/dev/null 2>&1) || true
+	for tool in staticcheck buf protoc-gen-go-grpc; do
+		go tool -modfile=tools/go.mod -n "$tool" >/dev/null
+	done
+	go build ./...
+	GOOS=darwin go build ./...
+	GOOS=windows go build ./...
+	go test -run '^$' ./... >"$tmp/compile" || { cat "$tmp/compile"; return 1; }
+	go test -race -run '^$' ./... >"$tmp/compile" || { cat "$tmp/compile"; return 1; }
+	fuzz_targets | sort -u -k 1,1 | while read -r pkg name; do
+		go test -run '^$' -fuzz "^$name\$" -fuzztime 1x "$pkg" >/dev/null
+	done
+	echo "everything is downloaded and compiled"
+}
+
+# fuzz_targets prints "PACKAGE TARGET" for each fuzz target of the module.
+fuzz_targets() {
+	go test -list '^Fuzz' ./... >"$tmp/list" || { cat "$tmp/list" >&2; return 1; }
+	awk '/^Fuzz/ { names[n++] = $1 }
+		/^(ok|\?)/ { for (i = 0; i < n; i++) print $2, names[i]; n = 0 }' "$tmp/list"
+}
+
+# fuzz SECONDS LEAST MOST fuzzes every target, sharing the seconds equally.
+fuzz() {
+	local pkg name count each
+	fuzz_targets >"$tmp/targets"
+	count=$(wc -l <"$tmp/targets")
+	if [ "$count" = 0 ]; then
+		echo "there is nothing to fuzz"
+		return
+	fi
+	each=$(($1 / count))
+	each=$((each < $2 ? $2 : each > $3 ? $3 : each))
+	while read -r pkg name; do
+		echo "$name, $each s"
+		go test -run '^$' -fuzz "^$name\$" -fuzztime "${each}s" "$pkg" </dev/null || {
+			find . -path '*/testdata/fuzz/*' -type f -newer "$tmp/targets" -exec head -c 4096 {} +
+			return 1
+		}
+	done <"$tmp/targets"
+}
+
+# demo CONCH... PEERS ALGORITHM runs a demo and has its traces checked.
+demo() {
+	local conch=("${@:1:$#-2}") peers=${*: -2:1} algorithm=${*: -1} dir
+	dir=$(mktemp -d "$tmp/demo.XXXXXX")/run
+	printf '\n$ conch demo --peers %s --algorithm %s\n' "$peers" "$algorithm"
+	"${conch[@]}" demo --peers "$peers" --algorithm "$algorithm" --dir "$dir" &&
+		"${conch[@]}" check "$dir" || {
+		echo "the demo with $peers peers and $algorithm is not sound; the ends of its logs:"
+		tail -n 20 "$dir"/*.log
+		return 1
+	}
+	rm -r "$dir"
+}

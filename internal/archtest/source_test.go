@@ -1,0 +1,192 @@
+package archtest
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	maxFileLines = 500
+	maxFuncLines = 80
+)
+
+// ratchet lists what is longer than the limits, as it is today: FILE or
+// FILE:FUNC. An entry may be lowered or removed, never raised.
+var ratchet = map[string]int{}
+
+// file is what the rules find in one Go file.
+type file struct {
+	long   map[string]int // lines of what is over a limit, by ratchet key
+	sleeps []int          // lines that sleep for real
+}
+
+// inspect reads one Go file. Generated files have nothing to be found.
+func inspect(name string, src []byte) (file, error) {
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, name, src, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		return file{}, err
+	}
+	found := file{long: make(map[string]int)}
+	if ast.IsGenerated(f) {
+		return found, nil
+	}
+	if n := bytes.Count(src, []byte("\n")); n > maxFileLines {
+		found.long[name] = n
+	}
+	for _, d := range f.Decls {
+		fn, ok := d.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
+		n := fset.Position(fn.End()).Line - fset.Position(fn.Pos()).Line + 1
+		if n > maxFuncLines {
+			found.long[name+":"+fn.Name.Name] = n
+		}
+	}
+	if strings.HasSuffix(name, "_test.go") {
+		found.sleeps = sleeps(fset, f)
+	}
+	return found, nil
+}
+
+// sleeps lists the lines of a test that call time.Sleep. Under testing/synctest
+// that takes no real time.
+func sleeps(fset *token.FileSet, f *ast.File) []int {
+	local := ""
+	for _, imp := range f.Imports {
+		switch p, _ := strconv.Unquote(imp.Path.Value); p {
+		case "testing/synctest":
+			return nil
+		case "time":
+			local = "time"
+			if imp.Name != nil {
+				local = imp.Name.Name
+			}
+		}
+	}
+	var lines []int
+	ast.Inspect(f, func(n ast.Node) bool {
+		sel, ok := n.(*ast.SelectorExpr)
+		if !ok || sel.Sel.Name != "Sleep" {
+			return true
+		}
+		if x, ok := sel.X.(*ast.Ident); ok && x.Name == local {
+			lines = append(lines, fset.Position(n.Pos()).Line)
+		}
+		return true
+	})
+	return lines
+}
+
+// complaints compares a file with the limits, and with the ratchet.
+func complaints(name string, f file, ratchet map[string]int) []string {
+	var found []string
+	for key, n := range f.long {
+		limit, what := maxFileLines, "a file, and a reader wants to keep it in mind"
+		if key != name {
+			limit, what = maxFuncLines, "a function, so that it fits a screen"
+		}
+		switch allowed := ratchet[key]; {
+		case allowed == 0:
+			found = append(found, fmt.Sprintf("%s has %d lines\n\t%d are the limit for %s: split it by what it does", key, n, limit, what))
+		case n > allowed:
+			found = append(found, fmt.Sprintf("%s has grown from %d to %d lines\n\tit was too long already", key, allowed, n))
+		case n < allowed:
+			found = append(found, fmt.Sprintf("%s has %d lines, the ratchet says %d\n\tlower the ratchet, so that it stays so", key, n, allowed))
+		}
+	}
+	for _, line := range f.sleeps {
+		found = append(found, fmt.Sprintf("%s:%d: time.Sleep\n\ta test that sleeps is slow and fails by chance: time is an input, or use testing/synctest", name, line))
+	}
+	return found
+}
+
+// TestSources looks at every Go file of the module.
+func TestSources(t *testing.T) {
+	root, left := "../..", make(map[string]bool)
+	for key := range ratchet {
+		left[key] = true
+	}
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		base := d.Name()
+		if d.IsDir() && p != root && (base == "testdata" || base == "tools" || strings.HasPrefix(base, ".")) {
+			return fs.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(base, ".go") {
+			return nil
+		}
+		src, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, p)
+		if err != nil {
+			return err
+		}
+		name = filepath.ToSlash(name)
+		f, err := inspect(name, src)
+		if err != nil {
+			return err
+		}
+		for key := range f.long {
+			delete(left, key)
+		}
+		for _, c := range complaints(name, f, ratchet) {
+			t.Error(c)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key := range left {
+		t.Errorf("%s is within the limits now, or gone: remove it from the ratchet", key)
+	}
+}
+
+// TestSourceRulesBite shows that each rule can fail.
+func TestSourceRulesBite(t *testing.T) {
+	lines := func(n int) string { return strings.Repeat("\n", n) }
+	for _, c := range []struct {
+		name, src string
+		ratchet   map[string]int
+		want      string // part of the one complaint; none if empty
+	}{
+		{name: "a.go", src: "package a" + lines(maxFileLines)},
+		{name: "a.go", src: "package a" + lines(maxFileLines+1), want: "split it"},
+		{name: "a.go", src: "package a" + lines(600), ratchet: map[string]int{"a.go": 600}},
+		{name: "a.go", src: "package a" + lines(601), ratchet: map[string]int{"a.go": 600}, want: "has grown"},
+		{name: "a.go", src: "package a" + lines(599), ratchet: map[string]int{"a.go": 600}, want: "lower the ratchet"},
+		{name: "a.go", src: "// Code generated by x. DO NOT EDIT.\npackage a" + lines(600)},
+
+		{name: "a.go", src: "package a\nfunc f() {" + lines(maxFuncLines-1) + "}\n"},
+		{name: "a.go", src: "package a\nfunc f() {" + lines(maxFuncLines) + "}\n", want: "a.go:f has 81 lines"},
+
+		{name: "a.go", src: "package a\nimport \"time\"\nfunc f() { time.Sleep(1) }\n"},
+		{name: "a_test.go", src: "package a\nimport \"time\"\nfunc f() { time.Sleep(1) }\n", want: "a_test.go:3: time.Sleep"},
+		{name: "a_test.go", src: "package a\nimport clock \"time\"\nvar f = clock.Sleep\n", want: "a_test.go:3: time.Sleep"},
+		{name: "a_test.go", src: "package a\nimport (\"time\"; \"testing/synctest\")\nvar _ = synctest.Test\nvar f = time.Sleep\n"},
+	} {
+		f, err := inspect(c.name, []byte(c.src))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := complaints(c.name, f, c.ratchet)
+		if c.want == "" && len(found) > 0 || c.want != "" && (len(found) != 1 || !strings.Contains(found[0], c.want)) {
+			t.Errorf("%.60q...: want %q, got %q", c.src, c.want, found)
+		}
+	}
+}
