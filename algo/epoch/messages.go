@@ -44,7 +44,7 @@ var (
 	whyForNew    = algo.Reason{Text: "it tells a peer it had no contact with"}
 	whyLeft      = algo.Reason{Text: "it has left the section that it was in since before the restart"}
 	whyOldEpoch  = algo.Reason{Text: "ignores a message from before a restart"}
-	whyEarly     = algo.Reason{Text: "puts a message aside until every peer has begun the new epoch"}
+	whyEarly     = algo.Reason{Text: "puts the message aside until this lock is open to everybody"}
 	whyNotBegun  = algo.Reason{Text: "waits with its request until it knows every peer and all have begun the same epoch"}
 	whyHeldStill = algo.Reason{Text: "waits with its request until who was inside before the restart has left"}
 )

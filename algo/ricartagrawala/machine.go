@@ -142,7 +142,7 @@ func (m *Machine) stepRequest(from int, req Request, out []algo.Output) []algo.O
 	case m.phase == waiting:
 		why = algo.Reason{Text: whyYounger, About: m.own}
 	}
-	return append(out, algo.Output{Kind: algo.Send, To: m.peers[from], Message: Reply{req.Stamp}, Why: why})
+	return append(out, algo.Output{Kind: algo.Send, To: m.peers[from], Message: Reply(req), Why: why})
 }
 
 // stepReply counts a reply (section 2.2, "Process which receives REPLY

@@ -1,0 +1,131 @@
+package algotest_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// mistake is an edit that breaks a rule. It is laid over the code while the
+// checks below run; the code itself has no switches.
+type mistake struct {
+	what     string // what goes wrong
+	file     string // below algo
+	old, new string // old is there exactly once
+	by       string // the checks that must catch it
+}
+
+// TestMistakes makes every mistake and demands that it is caught: a check that
+// catches nothing is no check. To see what caught which, and when:
+//
+//	go test ./algo/algotest -run Mistakes -v
+func TestMistakes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and runs the tests once for each mistake")
+	}
+	var (
+		mu    sync.Mutex
+		table = make([]string, len(mistakes))
+	)
+	t.Run("all", func(t *testing.T) {
+		for i, m := range mistakes {
+			t.Run(m.what, func(t *testing.T) {
+				t.Parallel()
+				caught := m.make(t)
+				mu.Lock()
+				table[i] = fmt.Sprintf("%-60s %s", m.what, strings.Join(caught, "; "))
+				mu.Unlock()
+				for by := range strings.FieldsSeq(m.by) {
+					if !slices.ContainsFunc(caught, func(c string) bool { return strings.HasPrefix(c, by) }) {
+						t.Errorf("not caught by %s, only by: %s", by, strings.Join(caught, "; "))
+					}
+				}
+			})
+		}
+	})
+	t.Logf("mistake, and what caught it\n%s", strings.Join(table, "\n"))
+}
+
+// make runs the checks with the mistake in place and says which of them failed.
+func (m mistake) make(t *testing.T) []string {
+	file, err := filepath.Abs(filepath.Join("..", m.file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(code), m.old); n != 1 {
+		t.Fatalf("%s has %d times, not once: %s", m.file, n, m.old)
+	}
+	dir := t.TempDir()
+	edited, overlay := filepath.Join(dir, "edited.go"), filepath.Join(dir, "overlay.json")
+	write(t, edited, strings.Replace(string(code), m.old, m.new, 1))
+	list, err := json.Marshal(map[string]any{"Replace": map[string]string{file: edited}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, overlay, string(list))
+	args := append([]string{"test", "-short", "-vet=off", "-timeout", "5m", "-overlay", overlay, "-run", m.tests()}, m.packages()...)
+	out, err := exec.Command("go", args...).CombinedOutput()
+	if strings.Contains(string(out), "[build failed]") || strings.Contains(string(out), "[setup failed]") {
+		t.Fatalf("%s", out)
+	}
+	if err == nil {
+		return nil
+	}
+	return catchers(string(out))
+}
+
+// tests names the checks that are about the file.
+func (m mistake) tests() string {
+	about := map[string]string{"ricartagrawala": "ricart-agrawala", "ring": "token-ring"}[filepath.Dir(m.file)]
+	if about == "" {
+		about = "ricart-agrawala|token-ring"
+	}
+	about += "|alone|epoch" // of the paper tests; and the scenarios of epochs
+	return "^(TestConformance|TestScenarios|TestPaper.*|TestIgnores.*)$/^(" + about + ")$"
+}
+
+func (m mistake) packages() []string {
+	switch dir := filepath.Dir(m.file); dir {
+	case "ricartagrawala", "ring":
+		return []string{".", "../" + dir}
+	}
+	return []string{"."}
+}
+
+var failures = []struct {
+	by    string
+	match *regexp.Regexp
+}{
+	{"random: seed %s", regexp.MustCompile(`random, seed (\d+)`)},
+	{"explorer: %s states", regexp.MustCompile(`explorer, after (\d+) states`)},
+	{"scenario: %s", regexp.MustCompile(`--- FAIL: TestScenarios/\S+/(\S+)`)},
+	{"paper: %s", regexp.MustCompile(`--- FAIL: TestPaper(\w+)`)},
+	{"unit: %s", regexp.MustCompile(`--- FAIL: TestIgnores(\w+)`)},
+}
+
+func catchers(output string) (caught []string) {
+	for _, f := range failures {
+		if found := f.match.FindStringSubmatch(output); found != nil {
+			caught = append(caught, fmt.Sprintf(f.by, found[1]))
+		}
+	}
+	return caught
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

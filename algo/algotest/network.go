@@ -1,0 +1,197 @@
+// Package algotest drives algorithms by hand, by chance and exhaustively, and
+// checks after every step what a mutex must keep.
+//
+// A [Network] is a small cluster whose every step is somebody's explicit
+// choice. [Random] chooses by a seed, [Explorer] takes every choice there is, a
+// [Scenario] reads them from a file. All three run the algo.Process that
+// production runs; nothing is modelled twice. [Suite] is what every
+// algorithm passes.
+package algotest
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/conchlock/conch/algo"
+)
+
+// NewProcess starts one incarnation of a peer.
+type NewProcess func(self algo.PeerName, incarnation algo.Incarnation, others []algo.PeerName) algo.Process
+
+const (
+	maxPeers = 9
+	maxLocks = 3
+)
+
+// Config says what a network is made of.
+type Config struct {
+	Algorithm string // its name, for people
+	New       NewProcess
+	Peers     []algo.PeerName // 1 to 9
+	Locks     []string        // 1 to 3; one called "lock" if empty
+	Clock     []algo.Time     // where each peer's Lamport clock starts; 0 if absent
+	Twins     bool            // compare every step with that of a clone
+}
+
+// Network is a cluster in which nothing happens by itself.
+//
+// Links are as the runtime promises them. A link joins one incarnation of one
+// peer to one incarnation of another; on it messages come in order. It ends
+// when one of the two restarts and when messages are lost. Each end learns of
+// the next link by a contact, in its own time: until then what was sent on the
+// old one may still arrive, afterwards it is gone.
+type Network struct {
+	names  []algo.PeerName // sorted
+	locks  []string
+	create NewProcess
+	memo   *memo // nil unless exploring
+	twins  bool
+
+	peers  []*local
+	pairs  []pair               // what each peer has of each other, at from*len(peers)+to
+	tokens [maxLocks]algo.Token // the largest of each lock so far
+	result result               // of the last step
+}
+
+// pair is one peer's side of its links to another.
+type pair struct {
+	queue []queued         // on their way to the other
+	now   uint32           // number of the present link; the same on both sides
+	link  uint32           // the link this side has had contact on; 0: none yet
+	first algo.Incarnation // the first incarnation of the other that this one has known; 0: none yet
+}
+
+// queued is a packet on a link.
+type queued struct {
+	*packet
+	link uint32
+}
+
+// NewNetwork starts the first incarnation of every peer. Nobody has had
+// contact with anybody.
+func NewNetwork(c Config) (*Network, error) {
+	n := &Network{
+		names:  slices.Sorted(slices.Values(c.Peers)),
+		locks:  slices.Clone(c.Locks),
+		create: c.New,
+		twins:  c.Twins,
+	}
+	if len(n.locks) == 0 {
+		n.locks = []string{"lock"}
+	}
+	if len(n.names) == 0 || len(n.names) > maxPeers {
+		return nil, fmt.Errorf("a network has 1 to %d peers, not %d", maxPeers, len(n.names))
+	}
+	if len(n.locks) > maxLocks {
+		return nil, fmt.Errorf("a network has at most %d locks, not %d", maxLocks, len(n.locks))
+	}
+	for i, name := range n.names {
+		if err := name.Check(); err != nil {
+			return nil, err
+		}
+		if i > 0 && n.names[i-1] == name {
+			return nil, fmt.Errorf("two peers are called %s", name)
+		}
+	}
+	n.pairs = make([]pair, len(n.names)*len(n.names))
+	for i := range n.pairs {
+		n.pairs[i].now = 1
+	}
+	for i := range n.names {
+		var clock algo.Clock
+		if i < len(c.Clock) {
+			clock = algo.ClockAt(c.Clock[i])
+		}
+		n.peers = append(n.peers, start(n.create, n.names, i, 1, clock))
+		if err := n.peers[i].process.Check(); err != nil {
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+// Names lists n peers: a, b, c and so on.
+func Names(n int) []algo.PeerName {
+	var names []algo.PeerName
+	for i := range n {
+		names = append(names, algo.PeerName('a'+rune(i)))
+	}
+	return names
+}
+
+func (n *Network) pair(from, to int) *pair { return &n.pairs[from*len(n.names)+to] }
+
+// restart starts the next incarnation of a peer. What it knew is gone, and so
+// is what was on its way to it.
+func (n *Network) restart(i int) error {
+	old := n.peers[i]
+	n.peers[i] = start(n.create, n.names, i, old.incarnation+1, old.clock)
+	if n.memo != nil {
+		n.peers[i] = n.memo.intern(n.peers[i])
+	}
+	for j := range n.peers {
+		if j != i {
+			n.cut(i, j)
+			p := n.pair(i, j)
+			p.link, p.first = 0, 0
+			n.pair(j, i).keep(0)
+		}
+	}
+	return n.peers[i].process.Check()
+}
+
+// cut ends the link between two peers. What was sent on it may still arrive
+// until its receiver has contact on the next.
+func (n *Network) cut(i, j int) {
+	there, back := n.pair(i, j), n.pair(j, i)
+	there.now++
+	back.now++
+	there.keep(back.link)
+	back.keep(there.link)
+}
+
+// keep drops the packets that are not on a link.
+func (p *pair) keep(link uint32) {
+	p.queue = slices.DeleteFunc(p.queue, func(q queued) bool { return q.link != link })
+}
+
+// send puts a message on its way.
+func (n *Network) send(i int, to algo.PeerName, k *packet) error {
+	j := slices.Index(n.names, to)
+	if j < 0 || j == i {
+		return fmt.Errorf("%s sends to %q", n.names[i], to)
+	}
+	p, back := n.pair(i, j), n.pair(j, i)
+	switch {
+	case p.link == 0:
+		return fmt.Errorf("%s sends %s to %s before they had contact", n.names[i], Describe(k.message), to)
+	case p.link != p.now && p.link != back.link:
+		return nil // the link is gone
+	}
+	p.queue = append(p.queue, queued{packet: k, link: p.link})
+	return nil
+}
+
+// contacts lists the contacts that are due.
+func (n *Network) contacts() []Step {
+	var steps []Step
+	for i := range n.names {
+		for j := range n.names {
+			if s := (Step{Op: Contact, Peer: uint8(i), Other: uint8(j)}); n.refuse(s) == "" {
+				steps = append(steps, s)
+			}
+		}
+	}
+	return steps
+}
+
+// MakeContact makes every contact that is due: between peers that have just
+// started, the first ones.
+func (n *Network) MakeContact() error {
+	for _, s := range n.contacts() {
+		if _, err := n.Do(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}

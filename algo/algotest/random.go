@@ -1,0 +1,148 @@
+package algotest
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/conchlock/conch/algo"
+)
+
+// Random is one run of a cluster that a seed decides: its size, what its peers
+// want, what goes wrong and in which order everything happens. It has two acts.
+// In the first, peers want, give up, restart and lose messages; nothing unsafe
+// may happen. In the second, faults and new requests stop, and everybody who
+// still waits must get in.
+type Random struct {
+	Algorithm string // its name, for people
+	New       NewProcess
+	Seed      uint64
+	Calm      bool // no restarts and no losses
+}
+
+// plan is what a seed decides before the first step.
+type plan struct {
+	config  Config
+	met     bool // all first contacts are made at once
+	entries int  // requests of each peer for each lock
+	steps   int  // of the first act, at most
+
+	restarts, losses int
+	weight           [Lose + 1]int // how likely a kind of step is
+}
+
+func (r Random) plan(rng *rand.Rand) plan {
+	p := plan{
+		config:  Config{Algorithm: r.Algorithm, New: r.New, Twins: rng.IntN(8) == 0, Peers: Names(1 + rng.IntN(maxPeers)), Locks: []string{"x"}},
+		met:     rng.IntN(3) > 0,
+		entries: 1 + rng.IntN(5),
+		steps:   50 + rng.IntN(1000),
+	}
+	if rng.IntN(3) == 0 {
+		p.config.Locks = append(p.config.Locks, "y")
+	}
+	if rng.IntN(2) == 0 { // clocks far apart
+		for range p.config.Peers {
+			p.config.Clock = append(p.config.Clock, algo.Time(rng.IntN(50)))
+		}
+	}
+	// Each kind of step is rare in some runs and frequent in others.
+	for op := range p.weight {
+		p.weight[op] = 1 << rng.IntN(6)
+	}
+	p.weight[Restart], p.weight[Lose] = 1, 1
+	if !r.Calm {
+		p.restarts, p.losses = rng.IntN(5), rng.IntN(4)
+	}
+	return p
+}
+
+// Failure is a run that broke a rule.
+type Failure struct {
+	Config Config
+	Steps  []Step // up to the step that broke it, or to the second act
+	Settle bool   // the second act broke it
+	Reason error
+}
+
+func (f *Failure) Error() string {
+	return fmt.Sprintf("%v, after %d steps", f.Reason, len(f.Steps))
+}
+
+// settleLimit bounds the second act. The busiest plan takes a tenth of it.
+const settleLimit = 200_000
+
+// Run plays the run. The failure is nil if no rule was broken; it is as short
+// as leaving out steps makes it.
+func (r Random) Run() *Failure {
+	rng := rand.New(rand.NewPCG(r.Seed, 0))
+	p := r.plan(rng)
+	n, err := NewNetwork(p.config)
+	if err != nil {
+		return &Failure{Config: p.config, Reason: err}
+	}
+	f := &Failure{Config: p.config}
+	take := func(s Step) bool {
+		f.Steps = append(f.Steps, s)
+		_, f.Reason = n.Do(s)
+		return f.Reason == nil
+	}
+	if p.met {
+		for _, s := range n.contacts() {
+			if !take(s) {
+				return f.shrink()
+			}
+		}
+	}
+	requests := make([]int, len(n.peers)*len(n.locks))
+	var enabled []Step
+	for range p.steps {
+		enabled = n.Enabled(enabled[:0])
+		s, ok := p.choose(rng, enabled, requests, len(n.locks))
+		if !ok {
+			break
+		}
+		if !take(s) {
+			return f.shrink()
+		}
+	}
+	if f.Reason = n.Settle(settleLimit, nil); f.Reason != nil {
+		f.Settle = true
+		return f.shrink()
+	}
+	return nil
+}
+
+// choose draws one of the enabled steps by weight, within what the plan allows.
+func (p *plan) choose(rng *rand.Rand, enabled []Step, requests []int, locks int) (Step, bool) {
+	weight := func(s Step) int {
+		switch {
+		case s.Op == Request && requests[int(s.Peer)*locks+int(s.Lock)] == p.entries,
+			s.Op == Restart && p.restarts == 0,
+			s.Op == Lose && p.losses == 0:
+			return 0
+		}
+		return p.weight[s.Op]
+	}
+	total := 0
+	for _, s := range enabled {
+		total += weight(s)
+	}
+	if total == 0 {
+		return Step{}, false
+	}
+	at := rng.IntN(total)
+	for _, s := range enabled {
+		if at -= weight(s); at < 0 {
+			switch s.Op {
+			case Request:
+				requests[int(s.Peer)*locks+int(s.Lock)]++
+			case Restart:
+				p.restarts--
+			case Lose:
+				p.losses--
+			}
+			return s, true
+		}
+	}
+	panic("unreachable")
+}

@@ -1,0 +1,120 @@
+package algotest
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/conchlock/conch/algo"
+)
+
+// Describe writes a message as people read it: reply(stamp 4.c).
+func Describe(m algo.Message) string {
+	fields := m.AppendFields(nil)
+	if len(fields) == 0 {
+		return m.Kind()
+	}
+	said := make([]string, len(fields))
+	for i, f := range fields {
+		said[i] = f.Key + " " + f.Value
+	}
+	return m.Kind() + "(" + strings.Join(said, ", ") + ")"
+}
+
+// Tell writes what a step did: who did what at which Lamport time, and below it
+// what followed and why.
+func (n *Network) Tell(e Event) string {
+	var b strings.Builder
+	s := e.Step
+	who, other := n.names[s.Peer], algo.PeerName("")
+	if s.Op.pairwise() {
+		other = n.names[s.Other]
+	}
+	of := n.ofLock(e.Input.Lock)
+	switch s.Op {
+	case Request:
+		fmt.Fprintf(&b, "%d %s wants the section%s\n", e.Input.Time, who, of)
+	case Cancel:
+		fmt.Fprintf(&b, "%d %s gives up its request%s\n", e.Input.Time, who, strings.Replace(of, "of", "for", 1))
+	case Release:
+		fmt.Fprintf(&b, "%d %s leaves the section%s\n", e.Input.Time, who, of)
+	case Deliver:
+		fmt.Fprintf(&b, "%d %s receives %s%s from %s\n", e.Input.Time, other, Describe(e.Input.Message), of, who)
+	case Contact:
+		fmt.Fprintf(&b, "%d %s has contact with incarnation %d of %s", e.Input.Time, who, e.Input.Incarnation, other)
+		if e.Input.KnewMe {
+			fmt.Fprintf(&b, ", which has known an earlier %s", who)
+		}
+		b.WriteByte('\n')
+	case Restart:
+		p := n.peers[s.Peer]
+		fmt.Fprintf(&b, "%d %s starts again, as incarnation %d\n", p.clock.Now(), who, p.incarnation)
+	case Lose:
+		fmt.Fprintf(&b, "the link between %s and %s breaks\n", who, other)
+	}
+	for _, o := range e.Outputs {
+		n.tellOutput(&b, o)
+	}
+	return b.String()
+}
+
+func (n *Network) tellOutput(b *strings.Builder, o algo.Output) {
+	of := n.ofLock(o.Lock)
+	switch o.Kind {
+	case algo.Send:
+		fmt.Fprintf(b, "    sends %s%s to %s: %s\n", Describe(o.Message), of, o.To, o.Why)
+	case algo.Enter:
+		fmt.Fprintf(b, "    enters%s with token %d: %s\n", strings.Replace(of, " of ", " ", 1), o.Token, o.Why)
+	case algo.Note:
+		fmt.Fprintf(b, "    %s\n", o.Why)
+	}
+}
+
+// ofLock names the lock, where there are several.
+func (n *Network) ofLock(lock string) string {
+	if lock == "" || len(n.locks) == 1 {
+		return ""
+	}
+	return " of " + lock
+}
+
+// Status says where everybody stands and what is on its way.
+func (n *Network) Status() string {
+	var b strings.Builder
+	for i, name := range n.names {
+		for l, lock := range n.locks {
+			if len(n.locks) > 1 {
+				fmt.Fprintf(&b, "%s: ", lock)
+			}
+			fmt.Fprintf(&b, "%s %s\n", name, n.standing(i, l))
+		}
+	}
+	for i, from := range n.names {
+		for j, to := range n.names {
+			if i == j {
+				continue
+			}
+			p, back := n.pair(i, j), n.pair(j, i)
+			if p.link != p.now {
+				fmt.Fprintf(&b, "%s has yet to learn of %s\n", from, to)
+			}
+			for _, k := range p.queue {
+				late := ""
+				if k.link != back.link {
+					late = ", when they have contact"
+				}
+				fmt.Fprintf(&b, "%s -> %s %s%s%s\n", from, to, Describe(k.message), n.ofLock(k.lock), late)
+			}
+		}
+	}
+	return b.String()
+}
+
+func (n *Network) standing(i, l int) string {
+	switch n.peers[i].phase[l] {
+	case waiting:
+		return "waits for " + join(n.peers[i].process.WaitsFor(n.locks[l]))
+	case inside:
+		return "is inside"
+	}
+	return "wants nothing"
+}

@@ -1,0 +1,64 @@
+package algotest_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/conchlock/conch/algo/algotest"
+)
+
+// TestScenarios plays testdata/scenarios. To write down what they tell now:
+//
+//	go test ./algo/algotest -run Scenarios -rewrite
+//
+// and read every difference before accepting it.
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/scenarios/*/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	for _, file := range files {
+		about := filepath.Base(filepath.Dir(file))
+		t.Run(about+"/"+strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			s := &algotest.Scenario{Algorithms: algorithm}
+			datadriven.RunTest(t, file, func(t *testing.T, d *datadriven.TestData) string {
+				var told strings.Builder
+				for line := range strings.Lines(d.FullCmd() + "\n" + d.Input) {
+					if strings.HasPrefix(line, "algorithm ") { // a file may hold several runs
+						s = &algotest.Scenario{Algorithms: algorithm}
+					}
+					out, err := s.Exec(line)
+					told.WriteString(out)
+					if err != nil {
+						told.WriteString("error: " + err.Error() + "\n")
+					}
+				}
+				return told.String()
+			})
+		})
+	}
+}
+
+// FuzzScenario plays anything: what cannot be read is an error that names the
+// line, and never a panic. What can be read breaks no rule.
+func FuzzScenario(f *testing.F) {
+	f.Add("algorithm ricart-agrawala\npeers a b\ncontact all\nrequest a\nrestart b\nsettle")
+	f.Add("algorithm token-ring\nlocks x y\nclocks 3 9\npeers a b c\nlose b a\nrequest a y\nrequest a\ncancel a\ncontact all\ndeliver all\nstatus")
+	f.Add("peers\nalgorithm\nrequest a")
+	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) > 2000 {
+			t.Skip()
+		}
+		s := &algotest.Scenario{Algorithms: algorithm}
+		told, err := s.Play(text)
+		if err != nil && !strings.HasPrefix(err.Error(), "line ") {
+			t.Errorf("error without a line: %v", err)
+		}
+		if strings.Contains(told, "BROKEN") {
+			t.Errorf("%s", told)
+		}
+	})
+}

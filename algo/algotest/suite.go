@@ -1,0 +1,135 @@
+package algotest
+
+import (
+	"fmt"
+	"testing"
+)
+
+// Suite is what every algorithm passes.
+type Suite struct {
+	Algorithm string
+	New       NewProcess
+	Effort    Effort
+}
+
+// Effort says how long a suite may take.
+type Effort int
+
+const (
+	Brief Effort = iota // a second or two; finds plain mistakes
+	Usual               // ten seconds or so
+	Deep                // hours
+)
+
+// Run runs the suite. Every broken rule is told as a scenario, which can be
+// kept as a file; one of each way of looking is enough.
+func (s Suite) Run(t *testing.T) {
+	_ = t.Run("random", s.random) && t.Run("calm", s.calm)
+	t.Run("explore", func(t *testing.T) {
+		for _, x := range s.explorers() {
+			if !t.Run(x.String(), func(t *testing.T) { explore(t, x) }) {
+				return
+			}
+		}
+	})
+}
+
+func explore(t *testing.T, x Explorer) {
+	r := x.Run()
+	t.Log(r)
+	if r.Failure != nil {
+		t.Errorf("explorer, after %d states: %v\n\n%s", r.States, r.Failure, r.Failure.Scenario())
+	}
+}
+
+// random plays runs with faults.
+func (s Suite) random(t *testing.T) {
+	seeds := [...]uint64{Brief: 1000, Usual: 3000, Deep: 300_000}[s.Effort]
+	for seed := range seeds {
+		s.play(t, Random{Algorithm: s.Algorithm, New: s.New, Seed: seed})
+	}
+}
+
+// calm plays runs without faults, of every size.
+func (s Suite) calm(t *testing.T) {
+	seeds := [...]uint64{Brief: 100, Usual: 500, Deep: 50_000}[s.Effort]
+	for seed := range seeds {
+		s.play(t, Random{Algorithm: s.Algorithm, New: s.New, Seed: seed, Calm: true})
+	}
+}
+
+func (s Suite) play(t *testing.T, r Random) {
+	if f := r.Run(); f != nil {
+		t.Fatalf("random, seed %d: %v\n\n%s", r.Seed, f, f.Scenario())
+	}
+}
+
+// explorers lists what is explored, small ones first.
+func (s Suite) explorers() []Explorer {
+	config := func(peers int, locks ...string) Config {
+		return Config{Algorithm: s.Algorithm, New: s.New, Peers: Names(peers), Locks: locks}
+	}
+	brief := []Explorer{
+		{Config: config(1), Requests: 2, Cancels: 1, Restarts: 2},
+		{Config: config(2), Requests: 1, Cancels: 1, Restarts: 1, Losses: 1},
+		{Config: config(2), Requests: 1, Restarts: 2},
+		{Config: config(2), Requests: 2, Met: true, Cancels: 1},
+		{Config: config(2), Requests: 2, Met: true, Restarts: 2},
+		{Config: config(2), Requests: 1, Met: true, Losses: 2},
+		{Config: config(2, "x", "y"), Requests: 1, Met: true, Restarts: 1},
+		{Config: config(3), Requests: 1, Met: true, Cancels: 1},
+		{Config: config(3), Requests: 1, Met: true, Restarts: 1},
+	}
+	usual := []Explorer{
+		{Config: config(1), Requests: 2, Cancels: 1, Restarts: 2},
+		{Config: config(2), Requests: 2, Cancels: 1, Restarts: 1},
+		{Config: config(2), Requests: 1, Cancels: 1, Restarts: 2},
+		{Config: config(2), Requests: 2, Met: true, Restarts: 2},
+		{Config: config(2), Requests: 1, Cancels: 1, Restarts: 1, Losses: 1},
+		{Config: config(2), Requests: 1, Met: true, Losses: 2},
+		{Config: config(2, "x", "y"), Requests: 1, Met: true, Restarts: 1},
+		{Config: config(3), Requests: 1, Cancels: 1},
+		{Config: config(3), Requests: 2, Met: true, MaxStates: 300_000},
+		{Config: config(3), Requests: 1, Met: true, Restarts: 1, MaxStates: 300_000},
+		{Config: config(3), Requests: 1, Met: true, Losses: 1, MaxStates: 300_000},
+		{Config: config(3), Requests: 1, Restarts: 2, MaxStates: 300_000},
+	}
+	deep := []Explorer{
+		{Config: config(2), Requests: 2, Cancels: 1, Restarts: 2},
+		{Config: config(2), Requests: 2, Cancels: 2, Restarts: 1, Losses: 1},
+		{Config: config(2), Requests: 2, Restarts: 3, Losses: 1},
+		{Config: config(2, "x", "y"), Requests: 1, Cancels: 1, Restarts: 2},
+		{Config: config(3), Requests: 2, Met: true, Cancels: 2},
+		{Config: config(3), Requests: 1, Met: true, Restarts: 1},
+		{Config: config(3), Requests: 1, Met: true, Losses: 1},
+		{Config: config(3), Requests: 1, Restarts: 1},
+		{Config: config(3), Requests: 1, Met: true, Restarts: 2},
+		{Config: config(4), Requests: 1, Met: true},
+	}
+	for i := range brief {
+		brief[i].MaxStates = 100_000
+	}
+	for i := range deep {
+		deep[i].MaxStates = 60_000_000 // some gigabytes
+	}
+	return [...][]Explorer{Brief: brief, Usual: usual, Deep: append(usual, deep...)}[s.Effort]
+}
+
+func (e Explorer) String() string {
+	name := fmt.Sprintf("%d peers, %d requests each", len(e.Peers), e.Requests)
+	if len(e.Locks) > 1 {
+		name += fmt.Sprintf(" of %d locks", len(e.Locks))
+	}
+	if !e.Met {
+		name += ", first contacts"
+	}
+	for _, f := range [...]struct {
+		what string
+		max  int
+	}{{"cancels", e.Cancels}, {"restarts", e.Restarts}, {"losses", e.Losses}} {
+		if f.max > 0 {
+			name += fmt.Sprintf(", %d %s", f.max, f.what)
+		}
+	}
+	return name
+}
