@@ -43,6 +43,7 @@ func (p *Peer) start(cfg Config) error {
 	links, err := transport.New(transport.Config{
 		Self:        p.name,
 		Incarnation: kept.Incarnation(),
+		Clock:       kept.Start(),
 		Listen:      cfg.Listen,
 		Peers:       addrs,
 		Cluster:     cfg.Cluster,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,18 +17,19 @@ import (
 
 // end is one end of the link: a handler that counts and passes on.
 type end struct {
-	up      chan struct{}
+	up      chan struct{} // closed when it is up
+	once    sync.Once
 	link    node.Link
 	number  uint64
 	receive func(packets []node.Packet)
 }
 
-func (e *end) Contact(_ algo.PeerName, _ algo.Incarnation, _ bool, link node.Link) { e.link = link }
-func (e *end) Receive(_ algo.PeerName, _ node.Link, packets []node.Packet)         { e.receive(packets) }
-func (e *end) Up(algo.PeerName)                                                    { close(e.up) }
-func (e *end) Down(algo.PeerName, string)                                          {}
-func (e *end) Dropped(algo.PeerName, []node.Packet)                                {}
-func (e *end) BeforeSend()                                                         {}
+func (e *end) Contact(c node.Contact)                                      { e.link = c.Link }
+func (e *end) Receive(_ algo.PeerName, _ node.Link, packets []node.Packet) { e.receive(packets) }
+func (e *end) Up(algo.PeerName)                                            { e.once.Do(func() { close(e.up) }) }
+func (e *end) Down(algo.PeerName, string)                                  {}
+func (e *end) Dropped(algo.PeerName, []node.Packet)                        {}
+func (e *end) BeforeSend()                                                 {}
 
 func (e *end) send() {
 	e.number++

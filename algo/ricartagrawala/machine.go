@@ -12,7 +12,7 @@
 //
 //   - Sequence numbers come from the peer's one Lamport clock, which every
 //     message of every lock moves, not from a counter that only requests move
-//     (paper, section 2.1, Highest_Sequence_Number). They are larger, their
+//     (the paper's Highest_Sequence_Number). They are larger, their
 //     order is the same.
 //   - A REPLY names the request it answers. The paper needs no name, because
 //     there nobody gives up; here a reply to a request that was given up may
@@ -23,11 +23,11 @@
 //   - Every entry has a fencing token: the Lamport time of the entry. It grows
 //     from entry to entry because the entries of a lock form a chain of
 //     messages. Take two peers' entries: one of the two replied to the other's
-//     request either before making its own or after leaving (section 3.1), so
+//     request either before making its own or after leaving (the paper's proof), so
 //     the earlier exit, or that reply, precedes the later entry, and Lamport
 //     time grows along every such chain. Over restarts it rests on the peer's
 //     clock starting at or above every time it has used before.
-//   - A peer that is gone is waited for (section 5.2 would drop it, which is
+//   - A peer that is gone is waited for (the paper would drop it, which is
 //     not safe when it is only slow). Restarts are left to package epoch.
 package ricartagrawala
 
@@ -111,7 +111,7 @@ func (m *Machine) Step(in algo.Input, out []algo.Output) []algo.Output {
 	return out
 }
 
-// acquire asks everybody (section 2.2, "Process which invokes mutual
+// acquire asks everybody (the paper's "process which invokes mutual
 // exclusion"). A peer that is alone enters at once.
 func (m *Machine) acquire(now algo.Time, out []algo.Output) []algo.Output {
 	m.must(m.phase == idle, algo.Acquire)
@@ -124,7 +124,7 @@ func (m *Machine) acquire(now algo.Time, out []algo.Output) []algo.Output {
 	return m.maybeEnter(now, out)
 }
 
-// stepRequest replies, or holds the reply back (section 2.2, "Process which
+// stepRequest replies, or holds the reply back (the paper's "process which
 // receives REQUEST messages": Defer_it is true if this peer is requesting and
 // its own request comes first, by number and then by node).
 func (m *Machine) stepRequest(from int, req Request, out []algo.Output) []algo.Output {
@@ -145,7 +145,7 @@ func (m *Machine) stepRequest(from int, req Request, out []algo.Output) []algo.O
 	return append(out, algo.Output{Kind: algo.Send, To: m.peers[from], Message: Reply(req), Why: why})
 }
 
-// stepReply counts a reply (section 2.2, "Process which receives REPLY
+// stepReply counts a reply (the paper's "process which receives REPLY
 // messages"), unless it answers a request that was given up.
 func (m *Machine) stepReply(from int, reply Reply, now algo.Time, out []algo.Output) []algo.Output {
 	if m.phase != waiting || reply.Stamp != m.own {
@@ -155,8 +155,8 @@ func (m *Machine) stepReply(from int, reply Reply, now algo.Time, out []algo.Out
 	return m.maybeEnter(now, out)
 }
 
-// maybeEnter enters once nobody's reply is missing (section 2.2,
-// "Outstanding_Reply_Count = 0").
+// maybeEnter enters once nobody's reply is missing (the paper's
+// Outstanding_Reply_Count = 0).
 func (m *Machine) maybeEnter(now algo.Time, out []algo.Output) []algo.Output {
 	if slices.Contains(m.replied, false) {
 		return out
@@ -165,8 +165,8 @@ func (m *Machine) maybeEnter(now algo.Time, out []algo.Output) []algo.Output {
 	return append(out, algo.Output{Kind: algo.Enter, Token: algo.Token(now), Why: whyEnters})
 }
 
-// leave ends the request and sends every reply that it held back (section 2.2,
-// "Release the critical section": Reply_Deferred).
+// leave ends the request and sends every reply that it held back (the
+// paper's Reply_Deferred).
 func (m *Machine) leave(why algo.Reason, out []algo.Output) []algo.Output {
 	m.phase = idle
 	m.own = algo.Stamp{}

@@ -40,7 +40,7 @@ func TestPaperFirstContact(t *testing.T) {
 	})
 }
 
-// Section 4.1: an entry takes N-1 requests and N-1 replies, with nobody else
+// Message traffic: an entry takes N-1 requests and N-1 replies, with nobody else
 // there.
 func TestPaperMessagesLightLoad(t *testing.T) {
 	each(t, sizes, func(t *testing.T, n int, b *algotest.Bench) {
@@ -57,7 +57,7 @@ func TestPaperMessagesLightLoad(t *testing.T) {
 	})
 }
 
-// Section 4.1: it takes as many when everybody wants the section at once.
+// Message traffic: it takes as many when everybody wants the section at once.
 func TestPaperMessagesHeavyLoad(t *testing.T) {
 	each(t, sizes, func(t *testing.T, n int, b *algotest.Bench) {
 		for range 3 {
@@ -75,7 +75,7 @@ func TestPaperMessagesHeavyLoad(t *testing.T) {
 	})
 }
 
-// Sections 2.1 and 3.3: requests are served in the order of their sequence
+// No starvation: requests are served in the order of their sequence
 // numbers, equal ones in the order of names.
 func TestPaperOrder(t *testing.T) {
 	each(t, []int{4}, func(t *testing.T, _ int, b *algotest.Bench) {
@@ -93,7 +93,7 @@ func TestPaperOrder(t *testing.T) {
 	})
 }
 
-// Section 2.2: who is inside, or has the older request, holds its reply back
+// The process that receives requests: who is inside, or has the older request, holds its reply back
 // until it leaves; then it answers all at once.
 func TestPaperDeferral(t *testing.T) {
 	each(t, []int{3, 5}, func(t *testing.T, n int, b *algotest.Bench) {
@@ -115,7 +115,7 @@ func TestPaperDeferral(t *testing.T) {
 	})
 }
 
-// Section 4.2: from an exit to the next entry it takes one message delay, and
+// Delay: from an exit to the next entry it takes one message delay, and
 // from a request to an entry with nobody else there, two.
 func TestPaperDelay(t *testing.T) {
 	each(t, []int{2, 3, 5, 9}, func(t *testing.T, n int, b *algotest.Bench) {

@@ -55,12 +55,18 @@ func (c *cluster) start(name algo.PeerName) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	links := c.network.Config(name, c.started)
+	links.Clock = c.clocks[name].Start()
+	transport, err := c.network.TransportWith(links)
+	if err != nil {
+		c.t.Fatal(err)
+	}
 	c.nodes[name], err = node.Start(node.Config{
 		Self:        name,
 		Incarnation: c.started,
 		Peers:       others,
 		Process:     process,
-		Transport:   c.network.Transport(name, c.started),
+		Transport:   transport,
 		Recorder:    c.events[name],
 		Clock:       c.clocks[name],
 	})

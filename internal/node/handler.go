@@ -9,16 +9,20 @@ import (
 )
 
 // Contact implements Handler.
-func (n *Node) Contact(name algo.PeerName, incarnation algo.Incarnation, knewMe bool, link Link) {
+func (n *Node) Contact(c Contact) {
 	n.mu.Lock()
 	defer n.unlock()
-	p := n.peers[name]
+	p := n.peers[c.Peer]
 	if p == nil {
 		return
 	}
-	p.incarnation, p.link = incarnation, link
-	n.record(trace.Event{Kind: trace.Note, Other: name, Reason: fmt.Sprintf("has contact with incarnation %d of %s", incarnation, name)})
-	n.step(algo.Input{Kind: algo.Contact, From: name, Incarnation: incarnation, KnewMe: knewMe}, "")
+	p.incarnation, p.link = c.Incarnation, c.Link
+	in := algo.Input{Kind: algo.Contact, From: c.Peer, Incarnation: c.Incarnation, KnewMe: c.KnewMe}
+	if !n.advance(&in, c.Clock) {
+		return
+	}
+	n.record(trace.Event{Kind: trace.Note, Other: c.Peer, Reason: fmt.Sprintf("has contact with incarnation %d of %s", c.Incarnation, c.Peer)})
+	n.run(in)
 }
 
 // Receive implements Handler.

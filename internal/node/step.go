@@ -8,28 +8,34 @@ import (
 	"github.com/conchlock/conch/internal/trace"
 )
 
-// step gives the process one input of this peer's own and carries out what
-// follows. n.mu is held.
+// step gives the process one input of this peer's own, recorded as a kind of
+// event, and carries out what follows. n.mu is held.
 func (n *Node) step(in algo.Input, as trace.Kind) {
-	if !n.reach(n.clock.Now() + 1) {
+	if !n.advance(&in, 0) {
 		return
 	}
-	in.Time = n.clock.Tick()
-	if as != "" {
-		n.record(trace.Event{Kind: as, Lock: in.Lock, Token: n.heldToken(in.Lock, as)})
-	}
+	n.record(trace.Event{Kind: as, Lock: in.Lock, Token: n.heldToken(in.Lock, as)})
 	n.run(in)
 }
 
 // receive gives the process one packet. n.mu is held.
 func (n *Node) receive(from algo.PeerName, incarnation algo.Incarnation, p *Packet) {
-	if !n.reach(max(n.clock.Now(), p.Time) + 1) {
+	in := algo.Input{Kind: algo.Receive, Lock: p.Lock, From: from, Message: p.Message}
+	if !n.advance(&in, p.Time) {
 		return
 	}
-	in := algo.Input{Kind: algo.Receive, Lock: p.Lock, From: from, Message: p.Message}
-	in.Time = n.clock.Receive(p.Time)
 	n.recordPacket(trace.Receive, from, incarnation, n.cfg.Self, p, algo.Reason{})
 	n.run(in)
+}
+
+// advance moves the clock for an input, past the time at which its cause was
+// sent, if it has one. It returns false if the clock cannot move.
+func (n *Node) advance(in *algo.Input, sent algo.Time) bool {
+	if !n.reach(max(n.clock.Now(), sent) + 1) {
+		return false
+	}
+	in.Time = n.clock.Receive(sent)
+	return true
 }
 
 // reach says whether the clock may move to t; if need be it raises the ceiling

@@ -42,14 +42,21 @@ type Link interface {
 	Send(p Packet)
 }
 
+// Contact is what the handshake of a new link has brought to light.
+type Contact struct {
+	Peer        algo.PeerName
+	Incarnation algo.Incarnation // to which the link leads
+	Clock       algo.Time        // where the Lamport clock of that incarnation started
+	KnewMe      bool             // it has known an earlier incarnation of this peer
+	Link        Link
+}
+
 // Handler is what a transport tells the node. None of its methods blocks for
 // long, and none calls back into the transport except to Send.
 type Handler interface {
-	// Contact says that link now leads to the given incarnation of the peer.
-	// It replaces every earlier link to that peer; no packet of an earlier one
-	// is received afterwards. knewMe says that the peer has known an earlier
-	// incarnation of this one.
-	Contact(peer algo.PeerName, incarnation algo.Incarnation, knewMe bool, link Link)
+	// Contact announces a link. It replaces every earlier link to that peer; no
+	// packet of an earlier one is received afterwards.
+	Contact(c Contact)
 	// Receive hands over packets of the link, in order. The slice is the
 	// transport's again after the call.
 	Receive(peer algo.PeerName, link Link, packets []Packet)

@@ -1,0 +1,157 @@
+package linktest
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/internal/node"
+	"github.com/conchlock/conch/internal/transport/link"
+)
+
+// storm is a run of a and b under every fault there is. It keeps all their
+// incarnations, to compare at the end what was sent with what came.
+type storm struct {
+	t     *testing.T
+	n     Network
+	r     *rand.Rand
+	lives map[algo.PeerName][]*Handler // in order of incarnation, from 1
+	stop  map[algo.PeerName]func()
+}
+
+// Storm has two acts: faults of all kinds, drawn from the seed, with up to the
+// given time between them; then everything is healed, and what is sent must
+// arrive. Over each link must have come a prefix of what was sent on it, over
+// the last ones all.
+func Storm(t *testing.T, n Network, seed uint64, between time.Duration) {
+	s := &storm{
+		t: t, n: n, r: rand.New(rand.NewPCG(seed, 77)),
+		lives: make(map[algo.PeerName][]*Handler), stop: make(map[algo.PeerName]func()),
+	}
+	s.start("a")
+	s.start("b")
+	for range 40 {
+		s.fault()
+		if between > 0 {
+			<-time.After(time.Duration(s.r.Int64N(int64(between))))
+		}
+		s.send("a", "b", s.r.IntN(60))
+		s.send("b", "a", s.r.IntN(60))
+	}
+	n.Heal("a", "b")
+	n.Heal("b", "a")
+	for range 2 { // what the first packets find out may begin a last session
+		s.calm("a", "b")
+		s.calm("b", "a")
+	}
+	s.compare("a", "b")
+	s.compare("b", "a")
+}
+
+func (s *storm) now(name algo.PeerName) *Handler { return s.lives[name][len(s.lives[name])-1] }
+
+func (s *storm) start(name algo.PeerName) {
+	h := NewHandler(s.t, name)
+	h.OnContact = func(peer algo.PeerName, _ node.Link) { h.Send(peer, 3) }
+	s.lives[name] = append(s.lives[name], h)
+	cfg := small(brief(Config(name, algo.Incarnation(len(s.lives[name])))))
+	s.stop[name] = StartWith(s.t, s.n, cfg, false, h)
+}
+
+func (s *storm) fault() {
+	names := []algo.PeerName{"a", "b"}
+	i := s.r.IntN(2)
+	from, to := names[i], names[1-i]
+	switch s.r.IntN(10) {
+	case 0:
+		s.n.Crash(from)
+		s.stop[from]()
+		s.start(from)
+	case 1:
+		s.stop[from]()
+		s.start(from)
+	case 2:
+		s.n.Cut(from, to)
+	case 3:
+		s.n.Stall(from, to)
+	case 4, 5:
+		s.n.CutAfter(from, to, s.r.IntN(300))
+	default:
+		s.n.Heal(from, to)
+	}
+}
+
+// send sends on the present link, if there is one.
+func (s *storm) send(from, to algo.PeerName, count int) {
+	if h := s.now(from); h.Peer(to).Link != nil {
+		h.Send(to, count)
+	}
+}
+
+// calm waits until a packet comes through.
+func (s *storm) calm(from, to algo.PeerName) {
+	s.t.Helper()
+	sender, receiver := s.now(from), s.now(to)
+	lastContact(sender, to, algo.Incarnation(len(s.lives[to])))
+	lastContact(receiver, from, algo.Incarnation(len(s.lives[from])))
+	for range 20 {
+		sender.WaitUp(to)
+		sender.Send(to, 1)
+		last, arrived := sender.Sent(), false
+		receiver.Wait(from, "has sent or lost its last", func(p *Peer) bool {
+			arrived = slices.Contains(p.Sessions[len(p.Sessions)-1].Received, last)
+			return arrived || slices.Contains(sender.Peer(to).Dropped, last)
+		})
+		if arrived {
+			return
+		}
+	}
+	s.t.Errorf("%s and %s do not come to rest", from, to)
+}
+
+// compare holds what came from a peer against what it has sent, and what the
+// peer was told about having been known against the contacts of the other.
+func (s *storm) compare(from, to algo.PeerName) {
+	s.t.Helper()
+	for i, receiver := range s.lives[to] {
+		for _, got := range receiver.Peer(from).Sessions {
+			if len(got.Received) == 0 {
+				continue
+			}
+			sender := s.lives[from][got.Incarnation-1]
+			sessions := sender.Peer(to).Sessions
+			k := slices.IndexFunc(sessions, func(sent Session) bool { return slices.Contains(sent.Sent, got.Received[0]) })
+			if k < 0 {
+				s.t.Errorf("%s/%d has got packets of %s/%d that were never sent: %v", to, i+1, from, got.Incarnation, got.Received)
+				continue
+			}
+			sent := sessions[k]
+			if sent.Incarnation != algo.Incarnation(i+1) {
+				s.t.Errorf("%s/%d has got packets that were for incarnation %d", to, i+1, sent.Incarnation)
+			}
+			if len(got.Received) > len(sent.Sent) || !slices.Equal(got.Received, sent.Sent[:len(got.Received)]) {
+				s.t.Errorf("%s/%d has got from %s/%d %v, sent were %v", to, i+1, from, got.Incarnation, got.Received, sent.Sent)
+			}
+		}
+	}
+	for i, life := range s.lives[from] {
+		for _, c := range life.Peer(to).Contacts {
+			others := s.lives[to][c.Incarnation-1].Peer(from).Contacts
+			knew := slices.ContainsFunc(others, func(o Contact) bool { return o.Incarnation < algo.Incarnation(i+1) })
+			if c.KnewMe != knew {
+				s.t.Errorf("%s/%d was told that %s/%d knew it: %t, true is %t", from, i+1, to, c.Incarnation, c.KnewMe, knew)
+			}
+		}
+	}
+	last := s.now(to).Peer(from).Sessions
+	if got, sent := last[len(last)-1], s.now(from).Peer(to).Sessions; len(got.Received) != len(sent[len(sent)-1].Sent) {
+		s.t.Errorf("over the last link from %s came %d packets, sent were %d", from, len(got.Received), len(sent[len(sent)-1].Sent))
+	}
+}
+
+func small(cfg link.Config) link.Config {
+	cfg.Limits = link.Limits{Packets: 100}
+	return cfg
+}

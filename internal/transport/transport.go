@@ -1,0 +1,222 @@
+// Package transport carries links over gRPC: one long-lived stream for each
+// direction between two peers. Package link has the protocol; here are the
+// schema's encoding, the server and the dialing.
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
+
+	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/internal/node"
+	"github.com/conchlock/conch/internal/transport/link"
+	"github.com/conchlock/conch/internal/transport/wire"
+)
+
+// maxFrame is gRPC's limit on a message, both ways.
+const maxFrame = link.MaxBatch + link.MaxPacket + 4096
+
+// window is how much may be under way on a connection that its reader has not
+// taken. It is fixed since gRPC's own estimate costs a ping for nearly every
+// small message, on the hot path.
+const window = 4 << 20
+
+// handshakeTime is how long a connection may take to begin to speak HTTP/2.
+const handshakeTime = 10 * time.Second
+
+// Config says what a transport is for. All peers of a cluster must agree on
+// the names in Peers, on Votes, Cluster, Algorithm and TTL.
+type Config struct {
+	Self        algo.PeerName
+	Incarnation algo.Incarnation
+	Clock       algo.Time                // where the Lamport clock of this incarnation starts
+	Listen      string                   // address to listen on, HOST:PORT
+	Peers       map[algo.PeerName]string // where each peer is reached (Self may be left out); read from Start on
+	Votes       map[algo.PeerName]int    // of each peer in quorums; nil gives everyone one
+	Cluster     string
+	Algorithm   string
+	TTL         time.Duration // of leases; heartbeats come every TTL/8
+
+	// Outdated is told when a peer has, at this peer's address, met a later
+	// incarnation than this one. There are no links with that peer until this
+	// one is started again with an incarnation above known. It must not block,
+	// nor close the transport. May be nil.
+	Outdated func(known algo.Incarnation)
+	Logger   *slog.Logger // for what Handler is not told; nil discards
+	Seed     uint64       // of the chance in pauses between attempts
+	Limits   link.Limits  // on what waits for one peer
+}
+
+// Transport is a node.Transport over gRPC.
+type Transport struct {
+	links    *link.Transport
+	peers    map[algo.PeerName]string
+	listener *listener
+	server   *grpc.Server
+	serving  chan struct{} // closed when server.Serve has returned; nil before Start
+}
+
+var _ node.Transport = (*Transport)(nil)
+
+// New binds the listener and returns a transport that is not yet started.
+func New(cfg Config) (*Transport, error) {
+	t := &Transport{peers: cfg.Peers}
+	links, err := link.New(linkConfig(cfg), t)
+	if err != nil {
+		return nil, err
+	}
+	t.links = links
+	tcp, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("peer %s cannot listen on %s: %w", cfg.Self, cfg.Listen, cause(err))
+	}
+	t.listener = newListener(tcp)
+	t.server = grpc.NewServer(
+		grpc.MaxRecvMsgSize(maxFrame),
+		grpc.MaxSendMsgSize(maxFrame),
+		grpc.ConnectionTimeout(handshakeTime),
+		grpc.WaitForHandlers(true),
+		grpc.StaticStreamWindowSize(window),
+		grpc.StaticConnWindowSize(window),
+	)
+	wire.RegisterPeersServer(t.server, &server{links: links})
+	grpc_health_v1.RegisterHealthServer(t.server, health.NewServer())
+	reflection.Register(t.server)
+	return t, nil
+}
+
+func linkConfig(cfg Config) link.Config {
+	votes := cfg.Votes
+	if votes == nil {
+		votes = map[algo.PeerName]int{cfg.Self: 1}
+		for name := range cfg.Peers {
+			votes[name] = 1
+		}
+	}
+	return link.Config{
+		Self:        cfg.Self,
+		Incarnation: cfg.Incarnation,
+		Clock:       cfg.Clock,
+		Votes:       votes,
+		Cluster:     cfg.Cluster,
+		Algorithm:   cfg.Algorithm,
+		TTL:         cfg.TTL,
+		Outdated:    cfg.Outdated,
+		Logger:      cfg.Logger,
+		Seed:        cfg.Seed,
+		Limits:      cfg.Limits,
+		Size:        messageSize,
+	}
+}
+
+// Addr returns the address that the transport listens on.
+func (t *Transport) Addr() net.Addr { return t.listener.Addr() }
+
+// Start implements node.Transport.
+func (t *Transport) Start(h node.Handler) error {
+	if err := t.links.Start(h); err != nil {
+		return err
+	}
+	t.serving = make(chan struct{})
+	go func() {
+		defer close(t.serving)
+		// It returns when Close stops the server, and never for a connection's
+		// sake; what a link then lacks, its own reasons say.
+		_ = t.server.Serve(t.listener)
+	}()
+	return nil
+}
+
+// Close implements node.Transport.
+func (t *Transport) Close() error {
+	err := t.links.Close()
+	t.listener.hangUp()
+	t.server.Stop()
+	if t.serving == nil {
+		return t.listener.Close()
+	}
+	<-t.serving
+	return err
+}
+
+// Where implements link.Carrier.
+func (t *Transport) Where(to algo.PeerName) string { return t.peers[to] }
+
+// Dial implements link.Carrier. Every attempt has a connection of its own, so
+// that the pauses between attempts are package link's alone, and a stream says
+// something about the address as it is now.
+func (t *Transport) Dial(ctx context.Context, to algo.PeerName) (link.Stream, error) {
+	var dialer net.Dialer
+	tcp, err := dialer.DialContext(ctx, "tcp", t.peers[to])
+	if err != nil {
+		return nil, cause(err)
+	}
+	conn, err := grpc.NewClient("passthrough:///"+t.peers[to],
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(once(tcp)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxFrame), grpc.MaxCallSendMsgSize(maxFrame)),
+		grpc.WithDisableRetry(),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithIdleTimeout(0),
+		grpc.WithNoProxy(),
+		grpc.WithStaticStreamWindowSize(window),
+		grpc.WithStaticConnWindowSize(window),
+	)
+	if err != nil {
+		tcp.Close()
+		return nil, err
+	}
+	d := &dialed{tcp: tcp, conn: conn}
+	if d.stream, err = wire.NewPeersClient(conn).Link(ctx); err != nil {
+		d.Close()
+		return nil, plain(err)
+	}
+	return d, nil
+}
+
+// once returns a dialer that has only this one connection to give.
+func once(tcp net.Conn) func(context.Context, string) (net.Conn, error) {
+	var given atomic.Bool
+	return func(context.Context, string) (net.Conn, error) {
+		if given.Swap(true) {
+			return nil, errors.New("the connection is lost")
+		}
+		return tcp, nil
+	}
+}
+
+// cause takes from a network error what the reader knows: operation, address.
+func cause(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+// server is what gRPC calls.
+type server struct {
+	wire.UnimplementedPeersServer
+	links *link.Transport
+}
+
+// Link implements wire.PeersServer.
+func (s *server) Link(stream wire.Peers_LinkServer) error {
+	err := s.links.Serve(&served{stream: stream, decoder: newDecoder()})
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return coded(err)
+}
