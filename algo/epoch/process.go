@@ -40,7 +40,8 @@ import (
 	"github.com/conchlock/conch/algo"
 )
 
-// New makes the machine of one lock.
+// New makes the machine of one lock. The others are sorted; the machine may
+// keep the slice, which nobody changes.
 type New func(self algo.PeerName, incarnation algo.Incarnation, others []algo.PeerName) algo.Machine
 
 // Process is one peer's part in all its locks, under an algorithm that knows

@@ -73,15 +73,14 @@ type Machine struct {
 	owed    []algo.Stamp // whose request is held back here; zero if none
 }
 
-// New returns the machine of self, among the other peers.
+// New returns the machine of self, among the other peers, sorted.
 func New(self algo.PeerName, incarnation algo.Incarnation, others []algo.PeerName) algo.Machine {
-	peers := slices.Sorted(slices.Values(others))
 	return &Machine{
 		self:    self,
-		peers:   peers,
+		peers:   others,
 		inc:     incarnation,
-		replied: make([]bool, len(peers)),
-		owed:    make([]algo.Stamp, len(peers)),
+		replied: make([]bool, len(others)),
+		owed:    make([]algo.Stamp, len(others)),
 	}
 }
 

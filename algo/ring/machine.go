@@ -65,15 +65,17 @@ type Machine struct {
 	wanted bool // this peer has its successor's wish
 }
 
-// New returns the machine of self, among the other peers.
+// New returns the machine of self, among the other peers, sorted.
 func New(self algo.PeerName, _ algo.Incarnation, others []algo.PeerName) algo.Machine {
-	ring := append(slices.Clone(others), self)
-	slices.Sort(ring)
-	i, n := slices.Index(ring, self), len(ring)
+	if len(others) == 0 {
+		return &Machine{self: self, before: self, after: self, first: true, token: true}
+	}
+	i, _ := slices.BinarySearch(others, self)
+	n := len(others)
 	return &Machine{
 		self:   self,
-		before: ring[(i+n-1)%n],
-		after:  ring[(i+1)%n],
+		before: others[(i+n-1)%n],
+		after:  others[i%n],
 		first:  i == 0,
 		token:  i == 0,
 	}
