@@ -323,7 +323,6 @@ func TestRecord(t *testing.T) {
 		c := newCluster(t, "ricart-agrawala", 2)
 		synctest.Wait()
 		c.release(c.acquire("a", "x"))
-		c.close()
 		got := strings.Join(c.events["a"].find(func(line string) bool { return strings.Contains(line, " x") }), "\n")
 		const want = `2 request x
 2 send x request a>b: it wants the section and asks everybody
@@ -333,5 +332,6 @@ func TestRecord(t *testing.T) {
 		if got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}
+		c.close()
 	})
 }

@@ -26,8 +26,8 @@ type stream struct {
 	result error // of the server, set before ended is closed
 }
 
-// pipe is one direction. It holds few frames, so that who sends to a reader
-// that does not read is held up, as over TCP.
+// pipe is one direction. It holds so many frames that who sends to a reader
+// that does not read is held up in the end, as over TCP.
 type pipe struct {
 	frames chan delayed
 	due    time.Time // of the last frame; guarded by Network.mu
@@ -38,7 +38,7 @@ type delayed struct {
 	due   time.Time
 }
 
-const pipeFrames = 16
+const pipeFrames = 256
 
 func newStream(n *Network, w *wayState) *stream {
 	return &stream{
