@@ -321,7 +321,7 @@ func TestCeilingCannotBeKept(t *testing.T) {
 func TestRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, "ricart-agrawala", 2)
-		synctest.Wait()
+		wait(time.Second) // until both have contact: that moves clocks
 		c.release(c.acquire("a", "x"))
 		got := strings.Join(c.events["a"].find(func(line string) bool { return strings.Contains(line, " x") }), "\n")
 		const want = `2 request x
