@@ -25,7 +25,8 @@ func encodeHello(h *link.Hello) *wire.Hello {
 		Incarnation: uint64(h.Incarnation),
 		Known:       uint64(h.Known),
 		KnewEarlier: h.KnewEarlier,
-		Clock:       uint64(h.Clock),
+		Process:     h.Process, KnownProcess: h.KnownProcess,
+		Clock: uint64(h.Clock),
 	}
 	for _, m := range h.Members {
 		hello.Members = append(hello.Members, &wire.Member{Name: string(m.Name), Votes: uint32(m.Votes)})
@@ -46,7 +47,8 @@ func decodeHello(h *wire.Hello) *link.Hello {
 		Incarnation: algo.Incarnation(h.GetIncarnation()),
 		Known:       algo.Incarnation(h.GetKnown()),
 		KnewEarlier: h.GetKnewEarlier(),
-		Clock:       algo.Time(h.GetClock()),
+		Process:     h.GetProcess(), KnownProcess: h.GetKnownProcess(),
+		Clock: algo.Time(h.GetClock()),
 	}
 	for _, m := range h.GetMembers() {
 		hello.Members = append(hello.Members, link.Member{Name: algo.PeerName(m.GetName()), Votes: int(m.GetVotes())})

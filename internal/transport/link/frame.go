@@ -75,6 +75,10 @@ type Hello struct {
 	// Known is the largest incarnation of the other that this peer has found
 	// at the other's address, 0 for none.
 	Known algo.Incarnation
+	// Process is a number that each process takes at random. Two processes
+	// that were started from copies of one directory have the same incarnation,
+	// but not the same Process. KnownProcess is that of Known.
+	Process, KnownProcess uint64
 	// KnewEarlier, in a welcome: this peer has had contact with an incarnation
 	// of the other before the one that says hello.
 	KnewEarlier bool

@@ -20,6 +20,7 @@ func (t *Transport) hello(to algo.PeerName) *Hello {
 		To:          to,
 		Incarnation: t.cfg.Incarnation,
 		Clock:       t.cfg.Clock,
+		Process:     t.process,
 	}
 }
 

@@ -30,6 +30,7 @@ type incoming struct {
 	// As the Hello says; set by the reader before the peer sees the stream.
 	peer        *peer
 	incarnation algo.Incarnation
+	process     uint64
 
 	// Reader only.
 	sinceAck int
@@ -183,13 +184,13 @@ func (in *incoming) hello(h *Hello) error {
 	if p == nil {
 		return in.refuse(&Refusal{CauseName, fmt.Sprintf("%s is in nobody's list of peers: add it to all of them", h.From)})
 	}
-	if h.Known > t.cfg.Incarnation {
+	if h.Known > t.cfg.Incarnation || h.Known == t.cfg.Incarnation && h.KnownProcess != t.process {
 		if t.cfg.Outdated != nil {
 			t.cfg.Outdated(h.Known)
 		}
 		return in.refuse(olderRefusal(t.cfg.Self, t.cfg.Incarnation, h.Known))
 	}
-	in.peer, in.incarnation = p, h.Incarnation
+	in.peer, in.incarnation, in.process = p, h.Incarnation, h.Process
 	return p.greet(in)
 }
 
@@ -198,7 +199,7 @@ func (in *incoming) hello(h *Hello) error {
 func (p *peer) greet(in *incoming) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if in.incarnation < p.known {
+	if in.incarnation < p.known || in.incarnation == p.known && in.process != p.process {
 		if !p.out.liveLocked() {
 			p.kick() // so that it hears at its own address what is known
 		}
@@ -209,7 +210,7 @@ func (p *peer) greet(in *incoming) error {
 		return in.refuse(p.twinsRefusal(in.incarnation))
 	}
 	welcome := p.t.hello(p.name)
-	welcome.Known = p.known
+	welcome.Known, welcome.KnownProcess = p.known, p.process
 	welcome.KnewEarlier = p.met != 0 && p.met < in.incarnation
 	in.push(Frame{Kind: WelcomeFrame, Hello: welcome})
 
@@ -242,9 +243,9 @@ func (p *peer) twinsRefusal(claimed algo.Incarnation) *Refusal {
 func (p *peer) settleLocked(in *incoming) {
 	switch {
 	case in.ctx.Err() != nil:
-	case in.incarnation == p.known:
+	case in.incarnation == p.known && in.process == p.process:
 		p.activateLocked(in)
-	case in.incarnation < p.known:
+	case in.incarnation <= p.known:
 		in.refuse(olderRefusal(p.name, in.incarnation, p.known))
 	default:
 		p.stray = in.incarnation

@@ -86,7 +86,7 @@ func (p *peer) dial() *outgoing {
 	hello := p.t.hello(p.name)
 	p.mu.Lock()
 	p.out = o
-	hello.Known = p.known
+	hello.Known, hello.KnownProcess = p.known, p.process
 	p.mu.Unlock()
 	go o.run(hello)
 	return o
@@ -306,7 +306,7 @@ func (p *peer) welcome(o *outgoing, h *Hello) error {
 		// The claim is younger than this dial: ask again.
 		p.kick()
 		return errAgain
-	case h.Incarnation < p.known:
+	case h.Incarnation < p.known || h.Incarnation == p.known && h.Process != p.process:
 		return olderRefusal(p.name, h.Incarnation, p.known)
 	case h.Incarnation > p.known:
 		if p.link != nil {
@@ -314,7 +314,7 @@ func (p *peer) welcome(o *outgoing, h *Hello) error {
 			p.endLinkLocked(why)
 			p.updateLocked(why)
 		}
-		p.known, p.session = h.Incarnation, 0
+		p.known, p.process, p.session = h.Incarnation, h.Process, 0
 	}
 	p.knewMe, p.clock = h.KnewEarlier, h.Clock
 	p.stray = 0
@@ -326,8 +326,13 @@ func (p *peer) welcome(o *outgoing, h *Hello) error {
 	return nil
 }
 
-// olderRefusal is for an incarnation that comes after a later one.
+// olderRefusal is for an incarnation that comes after a later one, or after
+// another process that had the same.
 func olderRefusal(name algo.PeerName, got, known algo.Incarnation) *Refusal {
+	if got == known {
+		return &Refusal{CauseIncarnation, fmt.Sprintf("two processes were started as incarnation %d of %s: "+
+			"is its directory a copy, or was an old one put back? Start it again with a later incarnation", got, name)}
+	}
 	return &Refusal{CauseIncarnation, fmt.Sprintf("incarnation %d of %s comes after its incarnation %d: "+
 		"was its clock set back, or its directory emptied? Start it again with a later incarnation (two processes must not share a name)", got, name, known)}
 }

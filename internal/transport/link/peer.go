@@ -31,6 +31,7 @@ type peer struct {
 	// them. Send, which Handler may call, does not take it.
 	mu       sync.Mutex
 	known    algo.Incarnation // largest that an own dial has found
+	process  uint64           // the process that it was found in
 	met      algo.Incarnation // first that Handler had contact with, 0 for none
 	stray    algo.Incarnation // claimed in a Hello, and not found at the address
 	knewMe   bool             // as the last Welcome said

@@ -51,6 +51,7 @@ type Transport struct {
 	carrier Carrier
 	members []Member
 	beat    time.Duration
+	process uint64                  // see Hello.Process
 	peers   map[algo.PeerName]*peer // the others
 	handler node.Handler            // set by Start, before any goroutine runs
 
@@ -78,6 +79,7 @@ func New(cfg Config, carrier Carrier) (*Transport, error) {
 		carrier:  carrier,
 		members:  cfg.members(),
 		beat:     cfg.TTL / 8,
+		process:  rand.Uint64(), // not from Seed: copies of a directory have the same
 		peers:    make(map[algo.PeerName]*peer),
 		ctx:      ctx,
 		cancel:   cancel,

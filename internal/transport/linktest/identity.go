@@ -63,15 +63,27 @@ func outdated(t *testing.T, n Network) {
 	b.WaitUp("a")
 	n.Crash("b")
 	stopB()
+	setBack(t, n, a, 5, "incarnation 5 of b comes after its incarnation 10")
+	setBack(t, n, a, 10, "two processes were started as incarnation 10 of b")
+	b, _ = Start(t, n, Config("b", 11), false)
+	if c := lastContact(b, "a", 1); !c.KnewMe {
+		t.Errorf("b was not told that it was known")
+	}
+	lastContact(a, "b", 11)
+}
+
+// setBack starts b with an incarnation that is not above 10, and sees it told.
+func setBack(t *testing.T, n Network, a *Handler, incarnation algo.Incarnation, words string) {
 	told := make(chan algo.Incarnation, 100)
-	cfg := Config("b", 5)
+	cfg := Config("b", incarnation)
 	cfg.Outdated = func(known algo.Incarnation) {
 		select {
 		case told <- known:
 		default:
 		}
 	}
-	b, stopB = Start(t, n, cfg, false)
+	b, stop := Start(t, n, cfg, false)
+	defer stop()
 	select {
 	case known := <-told:
 		if known != 10 {
@@ -80,15 +92,9 @@ func outdated(t *testing.T, n Network) {
 	case <-time.After(Patience):
 		t.Fatal("nobody told b that it is outdated")
 	}
-	a.WaitDown("b", "incarnation 5 of b comes after its incarnation 10")
-	b.WaitDown("a", "incarnation 5 of b comes after its incarnation 10")
+	a.WaitDown("b", words)
+	b.WaitDown("a", words)
 	if c := b.Peer("a").Contacts; len(c) > 0 {
 		t.Errorf("the outdated one has contacts %v", c)
 	}
-	stopB()
-	b, _ = Start(t, n, Config("b", 11), false)
-	if c := lastContact(b, "a", 1); !c.KnewMe {
-		t.Errorf("b was not told that it was known")
-	}
-	lastContact(a, "b", 11)
 }

@@ -318,9 +318,11 @@ type Hello struct {
 	From          string                 `protobuf:"bytes,7,opt,name=from,proto3" json:"from,omitempty"`
 	To            string                 `protobuf:"bytes,8,opt,name=to,proto3" json:"to,omitempty"` // whom it believes to be talking to
 	Incarnation   uint64                 `protobuf:"varint,9,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	Known         uint64                 `protobuf:"varint,10,opt,name=known,proto3" json:"known,omitempty"`                                // largest incarnation of the other that it knows, or 0
-	KnewEarlier   bool                   `protobuf:"varint,11,opt,name=knew_earlier,json=knewEarlier,proto3" json:"knew_earlier,omitempty"` // in a welcome: it had contact with an incarnation before the one that says hello
-	Clock         uint64                 `protobuf:"varint,12,opt,name=clock,proto3" json:"clock,omitempty"`                                // at which its incarnation's Lamport clock started
+	Known         uint64                 `protobuf:"varint,10,opt,name=known,proto3" json:"known,omitempty"`                                   // largest incarnation of the other that it knows, or 0
+	KnewEarlier   bool                   `protobuf:"varint,11,opt,name=knew_earlier,json=knewEarlier,proto3" json:"knew_earlier,omitempty"`    // in a welcome: it had contact with an incarnation before the one that says hello
+	Clock         uint64                 `protobuf:"varint,12,opt,name=clock,proto3" json:"clock,omitempty"`                                   // at which its incarnation's Lamport clock started
+	Process       uint64                 `protobuf:"varint,13,opt,name=process,proto3" json:"process,omitempty"`                               // chosen at random by each process
+	KnownProcess  uint64                 `protobuf:"varint,14,opt,name=known_process,json=knownProcess,proto3" json:"known_process,omitempty"` // of the known incarnation
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -435,6 +437,20 @@ func (x *Hello) GetKnewEarlier() bool {
 func (x *Hello) GetClock() uint64 {
 	if x != nil {
 		return x.Clock
+	}
+	return 0
+}
+
+func (x *Hello) GetProcess() uint64 {
+	if x != nil {
+		return x.Process
+	}
+	return 0
+}
+
+func (x *Hello) GetKnownProcess() uint64 {
+	if x != nil {
+		return x.KnownProcess
 	}
 	return 0
 }
@@ -1294,7 +1310,7 @@ const file_peers_proto_rawDesc = "" +
 	"\arefused\x18\x02 \x01(\v2\x17.conch.peers.v1.RefusedH\x00R\arefused\x12-\n" +
 	"\x05ready\x18\x03 \x01(\v2\x15.conch.peers.v1.ReadyH\x00R\x05ready\x12'\n" +
 	"\x03ack\x18\x04 \x01(\v2\x13.conch.peers.v1.AckH\x00R\x03ackB\b\n" +
-	"\x06answer\"\xd8\x02\n" +
+	"\x06answer\"\x97\x03\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\vversion_min\x18\x02 \x01(\rR\n" +
@@ -1309,7 +1325,9 @@ const file_peers_proto_rawDesc = "" +
 	"\x05known\x18\n" +
 	" \x01(\x04R\x05known\x12!\n" +
 	"\fknew_earlier\x18\v \x01(\bR\vknewEarlier\x12\x14\n" +
-	"\x05clock\x18\f \x01(\x04R\x05clock\"2\n" +
+	"\x05clock\x18\f \x01(\x04R\x05clock\x12\x18\n" +
+	"\aprocess\x18\r \x01(\x04R\aprocess\x12#\n" +
+	"\rknown_process\x18\x0e \x01(\x04R\fknownProcess\"2\n" +
 	"\x06Member\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05votes\x18\x02 \x01(\rR\x05votes\"\x88\x02\n" +
