@@ -39,15 +39,16 @@ func TestMain(m *testing.M) {
 
 // child is another process of the benchmark. It ends when its input does.
 type child struct {
-	addr string // it listens on
-	in   io.WriteCloser
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
 }
 
-// startChild starts a process and waits for its first line, its address.
-func startChild(b *testing.B, role string) *child {
+// startChild starts a process in a role. Who started it calls finish.
+func startChild(b *testing.B, role string, env ...string) *child {
 	b.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+role)
+	cmd.Env = append(append(os.Environ(), childEnv+"="+role), env...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -60,17 +61,40 @@ func startChild(b *testing.B, role string) *child {
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() {
-		in.Close()
-		if err := cmd.Wait(); err != nil {
-			b.Errorf("the %s process: %v", role, err)
-		}
-	})
-	line, err := bufio.NewReader(out).ReadString('\n')
+	return &child{cmd, in, bufio.NewReader(out)}
+}
+
+// line waits for the next line that the process says.
+func (c *child) line(b *testing.B) string {
+	b.Helper()
+	line, err := c.out.ReadString('\n')
 	if err != nil {
-		b.Fatalf("the %s process says no address: %v", role, err)
+		b.Fatalf("a process of the benchmark says no more: %v", err)
 	}
-	return &child{addr: strings.TrimSpace(line), in: in}
+	return strings.TrimSpace(line)
+}
+
+// finish ends the process and returns the rest of what it says.
+func (c *child) finish(b *testing.B) []byte {
+	b.Helper()
+	c.in.Close()
+	rest, err := io.ReadAll(c.out)
+	if err == nil {
+		err = c.cmd.Wait()
+	}
+	if err != nil {
+		b.Errorf("a process of the benchmark: %v", err)
+	}
+	return rest
+}
+
+// startServer starts a process that listens until the benchmark ends, and
+// returns its address, the first thing that it says.
+func startServer(b *testing.B, role string) (c *child, addr string) {
+	b.Helper()
+	c = startChild(b, role)
+	b.Cleanup(func() { c.finish(b) })
+	return c, c.line(b)
 }
 
 // sample is how long something took, each time. Of a ping-pong it is half of

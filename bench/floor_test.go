@@ -45,7 +45,8 @@ func floorChild(in io.Reader, out io.Writer) error {
 
 // floor returns round trips of one small message over one plain stream.
 func floor(b *testing.B) func() error {
-	conn, err := grpc.NewClient("passthrough:///"+startChild(b, "floor").addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	_, addr := startServer(b, "floor")
+	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -10,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"slices"
 	"testing"
 	"time"
@@ -73,47 +71,14 @@ func peerChild(in io.Reader, out io.Writer) error {
 	return json.NewEncoder(out).Encode(stays)
 }
 
-// peerProcess is a running peerChild.
-type peerProcess struct {
-	cmd *exec.Cmd
-	in  io.Closer
-	out *bufio.Reader
-}
-
-func startPeer(b *testing.B, task peerTask) *peerProcess {
+// startPeer starts a peerChild.
+func startPeer(b *testing.B, task peerTask) *child {
 	b.Helper()
 	text, err := json.Marshal(task)
 	if err != nil {
 		b.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"=peer", taskEnv+"="+string(text))
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	return &peerProcess{cmd, in, bufio.NewReader(out)}
-}
-
-// finish ends the process and returns what it says at the end.
-func (p *peerProcess) finish(b *testing.B) []stay {
-	p.in.Close()
-	var stays []stay
-	if err := json.NewDecoder(p.out).Decode(&stays); err != nil {
-		b.Fatal(err)
-	}
-	if err := p.cmd.Wait(); err != nil {
-		b.Fatal(err)
-	}
-	return stays
+	return startChild(b, "peer", taskEnv+"="+string(text))
 }
 
 // compete runs peers as processes that fight for one lock, and returns all their
@@ -121,19 +86,21 @@ func (p *peerProcess) finish(b *testing.B) []stay {
 func compete(b *testing.B, peers int, task peerTask) []stay {
 	b.Helper()
 	task.Config.Peers = loopback(b, peers)
-	var processes []*peerProcess
+	var processes []*child
 	for i := range peers {
 		task.Config.Name = string(rune('a' + i))
 		processes = append(processes, startPeer(b, task))
 	}
 	for _, p := range processes {
-		if _, err := p.out.ReadString('\n'); err != nil {
-			b.Fatal(err)
-		}
+		p.line(b) // done
 	}
 	var all []stay
 	for _, p := range processes {
-		all = append(all, p.finish(b)...)
+		var stays []stay
+		if err := json.Unmarshal(p.finish(b), &stays); err != nil {
+			b.Fatal(err)
+		}
+		all = append(all, stays...)
 	}
 	slices.SortFunc(all, func(x, y stay) int { return cmp.Compare(x.Token, y.Token) })
 	return all
@@ -219,7 +186,7 @@ func BenchmarkFirstAcquire(b *testing.B) {
 	roundTrip := floor(b)
 	floorWay := measureFloor(b, roundTrip)
 	addrs := loopback(b, 3)
-	var others []*peerProcess
+	var others []*child
 	for _, name := range []string{"b", "c"} {
 		others = append(others, startPeer(b, peerTask{Config: conch.Config{Name: name, Peers: addrs}}))
 	}
@@ -248,9 +215,6 @@ func BenchmarkFirstAcquire(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(float64(took.quantile(0.5))/float64(2*floorWay.quantile(0.5)), "p50/round-trip")
 	for _, p := range others {
-		if _, err := p.out.ReadString('\n'); err != nil { // it made its no entries
-			b.Fatal(err)
-		}
 		p.finish(b)
 	}
 }

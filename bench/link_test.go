@@ -91,8 +91,8 @@ func linkChild(in io.Reader, out io.Writer) error {
 // startLink returns this process's end of a link to another process.
 func startLink(b *testing.B, mode string, receive func([]node.Packet)) *end {
 	b.Helper()
-	c := startChild(b, "link")
-	t, _, err := newTransport("a", "b", c.addr)
+	c, addr := startServer(b, "link")
+	t, _, err := newTransport("a", "b", addr)
 	if err != nil {
 		b.Fatal(err)
 	}
