@@ -189,14 +189,15 @@ func (p *peer) reportDroppedLocked() {
 func (p *peer) kick() { signal(p.redial) }
 
 // updateLocked tells Handler whether packets can be exchanged both ways, if
-// that or the reason why not is new. An empty reason is none.
+// that or the reason why not is new. Without a reason it tells only that they
+// can: whoever ended the stream is about to say why.
 func (p *peer) updateLocked(reason string) {
 	up := p.in != nil && p.out != nil && p.out.link != nil && p.out.link == p.link && p.out.ctx.Err() == nil
 	switch {
 	case up && !p.up:
 		p.up, p.reason = true, ""
 		p.t.handler.Up(p.name)
-	case !up && (p.up || reason != "" && reason != p.reason):
+	case !up && reason != "" && (p.up || reason != p.reason):
 		p.up, p.reason = false, reason
 		p.t.handler.Down(p.name, reason)
 	}

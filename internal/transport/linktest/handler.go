@@ -230,20 +230,62 @@ func (h *Handler) Wait(name algo.PeerName, what string, cond func(p *Peer) bool)
 	h.t.Helper()
 	timeout := time.After(Patience)
 	for {
-		h.mu.Lock()
-		p := h.peerLocked(name)
-		ok, changed := cond(p), h.changed
-		h.mu.Unlock()
+		ok, changed := h.look(name, cond)
 		if ok {
 			return
 		}
 		select {
 		case <-changed:
 		case <-timeout:
+			p := h.Peer(name)
 			h.t.Fatalf("%s waits in vain until %s %s; it has contacts %v, up %t, received %d packets, dropped %d, reasons %q",
 				h.name, name, what, p.Contacts, p.Up, len(p.Received), len(p.Dropped), p.Reasons)
 		}
 	}
+}
+
+// waitDelivered waits until packet number last of sender has come to receiver
+// on the present link (and returns true), or sender was told that it will not.
+func waitDelivered(sender, receiver *Handler, last uint64) bool {
+	receiver.t.Helper()
+	timeout := time.After(Patience)
+	for {
+		arrived, received := receiver.look(sender.name, func(p *Peer) bool {
+			n := len(p.Sessions)
+			return n > 0 && slices.Contains(p.Sessions[n-1].Received, last)
+		})
+		dropped, told := sender.look(receiver.name, func(p *Peer) bool { return slices.Contains(p.Dropped, last) })
+		if arrived || dropped {
+			return arrived
+		}
+		select {
+		case <-received:
+		case <-told:
+		case <-timeout:
+			receiver.t.Fatalf("packet %d of %s has neither come to %s nor been dropped", last, sender.name, receiver.name)
+		}
+	}
+}
+
+// calm sends packets until one comes through: after faults, some may still be
+// dropped.
+func calm(sender, receiver *Handler) {
+	sender.t.Helper()
+	for range 20 {
+		sender.WaitUp(receiver.name)
+		sender.Send(receiver.name, 1)
+		if waitDelivered(sender, receiver, sender.Sent()) {
+			return
+		}
+	}
+	sender.t.Errorf("%s and %s do not come to rest", sender.name, receiver.name)
+}
+
+// look evaluates cond for a peer, and returns what is closed at the next change.
+func (h *Handler) look(name algo.PeerName, cond func(p *Peer) bool) (bool, <-chan struct{}) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return cond(h.peerLocked(name)), h.changed
 }
 
 // WaitUp waits until a peer is up.
