@@ -70,7 +70,8 @@ type Config struct {
 	Listen string
 
 	// Advertise is the address at which the others reach this peer, if that is
-	// not the one among the peers given here. It is for people, in Status.
+	// not the one among the peers given here. It is shown in Status; the others
+	// use their own lists.
 	Advertise string
 
 	// Cluster keeps clusters apart that might reach each other by mistake:
@@ -83,7 +84,7 @@ type Config struct {
 
 	// TTL sets how soon silence is noticed: heartbeats go out every TTL/8, and
 	// a peer that was silent for three of them counts as down. The default is
-	// 5 s, the least 100 ms. All peers must have the same.
+	// 5 s, the least MinTTL. All peers must have the same.
 	TTL time.Duration
 
 	// Dir keeps what must survive a restart; it must be this peer's alone.
@@ -101,10 +102,13 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// MinTTL is the shortest TTL: below it, heartbeats would come too often.
+const MinTTL = 100 * time.Millisecond
+
 const (
+	clusterMax     = 200 // bytes of a cluster's name
 	defaultCluster = "conch"
 	defaultTTL     = 5 * time.Second
-	minTTL         = 100 * time.Millisecond
 	traceCap       = 1 << 30 // bytes
 )
 
@@ -181,14 +185,17 @@ func (c *Config) complete() (Peers, error) {
 	if c.Cluster == "" {
 		c.Cluster = defaultCluster
 	}
+	if len(c.Cluster) > clusterMax {
+		return nil, fmt.Errorf("Config.Cluster has %d bytes, at most %d are allowed", len(c.Cluster), clusterMax)
+	}
 	if c.Algorithm == "" {
 		c.Algorithm = roster.Default
 	}
 	if c.TTL == 0 {
 		c.TTL = defaultTTL
 	}
-	if c.TTL < minTTL {
-		return nil, fmt.Errorf("Config.TTL is %s, the least is %s", c.TTL, minTTL)
+	if c.TTL < MinTTL {
+		return nil, fmt.Errorf("Config.TTL is %s, the least is %s", c.TTL, MinTTL)
 	}
 	return peers, nil
 }

@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/algo/roster"
 	"github.com/conchlock/conch/discovery"
+	"github.com/conchlock/conch/internal/state"
 )
 
 // addresses returns free loopback addresses for peers a, b, c, ...
@@ -144,6 +146,9 @@ func TestLockGivesUp(t *testing.T) {
 func TestDo(t *testing.T) {
 	peer := cluster(t, 1, "")[0]
 	mutex := peer.Mutex("x")
+	if mutex.Name() != "x" {
+		t.Errorf("the lock is called %q", mutex.Name())
+	}
 	mine := errors.New("mine")
 	if err := mutex.Do(t.Context(), func(context.Context, conch.Token) error { return mine }); !errors.Is(err, mine) {
 		t.Errorf("got %v", err)
@@ -204,6 +209,7 @@ func TestJoinRefuses(t *testing.T) {
 		{conch.Config{Name: "b", Peers: addrs}, "b is not among the peers (a)"},
 		{conch.Config{Name: "a", Peers: conch.Peers{"a": "127.0.0.1"}}, "write HOST:PORT"},
 		{conch.Config{Name: "a", Peers: addrs, Advertise: "here"}, "Config.Advertise: address \"here\": write HOST:PORT"},
+		{conch.Config{Name: "a", Peers: addrs, Cluster: strings.Repeat("c", 201)}, "Config.Cluster has 201 bytes"},
 		{conch.Config{Name: "a", Peers: addrs, TTL: time.Millisecond}, "the least is 100ms"},
 		{conch.Config{Name: "a", Peers: addrs, Algorithm: "luck"}, `no algorithm is called "luck"`},
 		{conch.Config{Name: "a", Peers: addrs, Listen: taken.Addr().String()}, taken.Addr().String() + ": bind: address already in use"},
@@ -224,6 +230,56 @@ func TestJoinRefuses(t *testing.T) {
 	cancel()
 	if _, err := conch.Join(ctx, conch.Config{Name: "a", Peers: addrs}); !errors.Is(err, context.Canceled) {
 		t.Errorf("Join with a context that has ended: %v", err)
+	}
+}
+
+// Two processes that were started from copies of one directory are the same
+// incarnation of one peer, and yet two: the second is told, whether the first
+// still runs or not, and never enters.
+func TestCopiedDirectory(t *testing.T) {
+	for _, algorithm := range roster.Names() {
+		for _, running := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/running=%t", algorithm, running), func(t *testing.T) {
+				addrs, dirs := addresses(t, 2), t.TempDir()
+				for _, name := range []algo.PeerName{"a", "b"} {
+					if err := state.Create(filepath.Join(dirs, string(name)), name); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := os.CopyFS(filepath.Join(dirs, "copy"), os.DirFS(filepath.Join(dirs, "a"))); err != nil {
+					t.Fatal(err)
+				}
+				join := func(name, dir, listen string) *conch.Peer {
+					peer, err := conch.Join(t.Context(), conch.Config{
+						Name: name, Peers: addrs, Algorithm: algorithm, TTL: time.Second, Dir: filepath.Join(dirs, dir), Listen: listen,
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+					t.Cleanup(func() { peer.Close() })
+					return peer
+				}
+				a, b := join("a", "a", ""), join("b", "b", "")
+				hold, err := b.Mutex("x").Lock(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				listen := "127.0.0.1:0"
+				if !running {
+					listen = ""
+					if err := a.Close(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				second := join("a", "copy", listen)
+				if _, err := second.Mutex("x").Lock(t.Context()); !errors.Is(err, conch.ErrClosed) || !strings.Contains(err.Error(), "an old copy") {
+					t.Errorf("the second one: %v", err)
+				}
+				if err := hold.Unlock(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
 	}
 }
 

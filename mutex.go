@@ -20,9 +20,9 @@ var (
 	// cause with which the hold's context ends then.
 	ErrLost = node.ErrLost
 	// ErrNotAcquired says that TryLock did not get the lock.
-	ErrNotAcquired = errors.New("conch: lock not acquired")
+	ErrNotAcquired = errors.New("lock not acquired")
 	// ErrUnlocked says that a hold was unlocked before.
-	ErrUnlocked = errors.New("conch: hold was unlocked before")
+	ErrUnlocked = errors.New("the hold was unlocked before")
 )
 
 // Token is a fencing token: it is larger than the tokens of all earlier holds
@@ -40,7 +40,10 @@ type Mutex struct {
 }
 
 // Mutex returns the lock of that name, 1 to 200 bytes of printable UTF-8. No
-// lock has to be made or removed: one that nobody uses costs nothing.
+// lock has to be made or removed: one that nobody uses costs nothing, except
+// that the token of a token ring rests somewhere, which takes some 200 bytes at
+// each of a few peers. At most 16384 locks can be held or wanted at one peer at
+// a time.
 func (p *Peer) Mutex(name string) *Mutex { return &Mutex{peer: p, name: name} }
 
 // Name returns the lock's name.
@@ -86,7 +89,7 @@ func (m *Mutex) TryLock(ctx context.Context) (*Hold, error) {
 
 // Do calls f while holding the lock. f should stop when its context ends, and
 // pass the token to the resource that the lock protects. Do returns f's error,
-// joined with ErrLost if the hold was lost before f returned.
+// joined with ErrLost or ErrClosed if the hold had ended before f returned.
 func (m *Mutex) Do(ctx context.Context, f func(ctx context.Context, token Token) error) error {
 	hold, err := m.Lock(ctx)
 	if err != nil {

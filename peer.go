@@ -85,7 +85,7 @@ func (p *Peer) watch(outdated <-chan algo.Incarnation) {
 	select {
 	case <-p.node.Done():
 	case known := <-outdated:
-		p.node.Fail(fmt.Errorf("another peer knows incarnation %d of this one, which would have to be later: "+
+		p.node.Fail(fmt.Errorf("another peer has already met incarnation %d of this one, and each start must have a larger one: "+
 			"the wall clock was set back, or the state directory is an old copy; "+
 			"wait until the wall clock is right, or remove the directory", known))
 	}
@@ -124,7 +124,9 @@ func (p *Peer) openTrace(cfg Config) (trace.Recorder, error) {
 		recorders = append(recorders, w)
 	}
 	if cfg.Logger != nil {
-		recorders = append(recorders, trace.NewLog(cfg.Logger))
+		log := trace.NewLog(cfg.Logger)
+		p.release = append(p.release, log.Close)
+		recorders = append(recorders, log)
 	}
 	switch len(recorders) {
 	case 0:
@@ -144,6 +146,9 @@ func (p *Peer) Addr() string { return p.listen }
 // Close gives up what is held and wanted at this peer, hands what is under way
 // to the others, and ends the peer. Waiting calls return ErrClosed, and so do
 // later ones. The other peers wait for this one to come back.
+//
+// Close does not wait for code that is inside: it ends the contexts of holds,
+// and lets others in. End that code, or wait for it, before you call Close.
 func (p *Peer) Close() error {
 	p.closing.Do(func() {
 		errs := []error{p.node.Close()}
@@ -189,7 +194,7 @@ type LockStatus struct {
 	Token    Token     `json:"token"` // if held
 	Since    time.Time `json:"since"` // when it was entered, else asked for
 	Waiters  int       `json:"waiters"`
-	WaitsFor []string  `json:"waits_for"` // the peers whose messages are missing
+	WaitsFor []string  `json:"waits_for"` // the peers whose messages are missing, and those that are down
 }
 
 // Status returns what the peer knows now. It asks no other peer.

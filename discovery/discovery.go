@@ -16,7 +16,8 @@ import (
 // which each can be reached.
 type Peers map[string]string
 
-// Source says who the peers are. File and Static are sources.
+// Source says who the peers are. File, Flags and Static are sources; they are
+// safe for concurrent use.
 type Source interface {
 	// Peers returns the peers. An error names the place that is wrong and the
 	// mend.
@@ -38,7 +39,7 @@ func (s static) Peers() (Peers, error) {
 			return nil, err
 		}
 	}
-	return Peers(s), nil
+	return maps.Clone(Peers(s)), nil
 }
 
 // Flags is a source for arguments of the form NAME=HOST:PORT.
@@ -93,7 +94,7 @@ func CheckAddr(addr string) error {
 	if host == "" {
 		return fmt.Errorf("address %q has no host; others need one to reach it", addr)
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || port[0] == '0' {
 		return fmt.Errorf("address %q: the port must be a number from 1 to 65535", addr)
 	}
 	return nil

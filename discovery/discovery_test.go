@@ -26,6 +26,7 @@ func TestParse(t *testing.T) {
 		{"no host", "a :7400\n", "peers.txt:1: peer a: address \":7400\" has no host"},
 		{"port not a number", "a 127.0.0.1:http\n", "the port must be a number from 1 to 65535"},
 		{"port zero", "a 127.0.0.1:0\n", "the port must be a number from 1 to 65535"},
+		{"port with a zero in front", "a 127.0.0.1:07401\n", "the port must be a number from 1 to 65535"},
 		{"port too large", "a 127.0.0.1:65536\n", "the port must be a number from 1 to 65535"},
 		{"bad name", "\nA 127.0.0.1:1\n", `peers.txt:2: peer name "A"`},
 		{"no address", "a\n", `peers.txt:1: "a": write NAME HOST:PORT`},

@@ -41,12 +41,26 @@ func (p *Process) contact(in algo.Input, out []algo.Output) []algo.Output {
 
 // stepJoin takes notice of another peer's epoch, and follows it if it is ahead.
 func (p *Process) stepJoin(from *peer, msg Join, in algo.Input, out []algo.Output) []algo.Output {
+	if !p.plausible(msg.Epoch) {
+		return append(out, algo.Output{Kind: algo.Note, Why: whyImplausible})
+	}
 	from.joined = msg.Epoch
 	from.held = slices.Sorted(slices.Values(msg.Held))
 	if next := p.epoch.Merge(msg.Epoch); !next.Equal(p.epoch) {
 		return p.end(next, whyFollows, in.Time, out)
 	}
 	return p.maybeBegin(in.Time, out)
+}
+
+// plausible says that an epoch names only peers that there are, and no life of
+// this one that is still to come.
+func (p *Process) plausible(e Epoch) bool {
+	for _, m := range e {
+		if m.Peer == p.self && m.Life.Compare(p.life) > 0 || m.Peer != p.self && p.peers[m.Peer] == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // stepLeft takes notice that a peer has left a lock.

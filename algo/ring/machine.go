@@ -50,8 +50,8 @@ const (
 //
 //	(1) inside, it has the token; waiting, it has not;
 //	(2) a token rests only where the successor has not asked for it;
-//	(3) it has asked for the token exactly if it has not got it and waits, or
-//	    the successor does, or it has given up since;
+//	(3) without the token, if it waits or its successor has asked, it has asked
+//	    its predecessor;
 //	(4) with the token here, nothing is asked for.
 //
 // That there is only one token is an invariant of all machines together.

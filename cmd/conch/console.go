@@ -44,6 +44,9 @@ func (c *console) read(ctx context.Context, in io.Reader) {
 	for scanner.Scan() {
 		c.do(ctx, scanner.Text())
 	}
+	if err := scanner.Err(); err != nil && ctx.Err() == nil {
+		c.out.printf("no more commands are read: %v", err)
+	}
 }
 
 // do carries out one line.

@@ -81,11 +81,11 @@ func (o *demoOptions) complete() error {
 		o.dir = filepath.Join("runs", fmt.Sprintf("%s-%d", time.Now().Format("20060102-150405"), o.seed))
 	}
 	if err := os.MkdirAll(o.dir, 0o755); err != nil {
-		return fmt.Errorf("--dir: %w", err)
+		return exitError{exitUnknown, fmt.Errorf("--dir: %w", err)}
 	}
 	files, err := os.ReadDir(o.dir)
 	if err != nil {
-		return fmt.Errorf("--dir: %w", err)
+		return exitError{exitUnknown, fmt.Errorf("--dir: %w", err)}
 	}
 	if len(files) > 0 {
 		return usage("--dir %s is not empty; name a new directory, so that nothing is mixed up", o.dir)
@@ -107,11 +107,11 @@ func runDemo(cmd *cobra.Command, o *demoOptions) error {
 	fmt.Fprintf(out, "everything about the run is in %s\n", o.dir)
 
 	if err := o.compete(cmd.Context()); err != nil {
-		return fmt.Errorf("%w; see %s", err, o.dir)
+		return exitError{exitUnknown, fmt.Errorf("%w; see %s, and conch check judges what is there", err, o.dir)}
 	}
 	verdict, err := check.Dir(o.dir)
 	if err != nil {
-		return err
+		return exitError{exitUnknown, err}
 	}
 	if err := writeJSON(filepath.Join(o.dir, "verdict.json"), verdict); err != nil {
 		return err
@@ -122,15 +122,14 @@ func runDemo(cmd *cobra.Command, o *demoOptions) error {
 		}
 		return verdictError(verdict)
 	}
-	stories, err := readStories(o.dir, demoLock)
+	stories, _, err := readStories(o.dir, demoLock) // problems are the verdict's
 	if err != nil {
-		return err
+		return exitError{exitUnknown, err}
 	}
 	fmt.Fprintf(out, "\nHow the first got in. %s\n", legend)
 	told := min(demoStories, o.peers*o.entries)
 	for k := range told {
-		fmt.Fprintln(out)
-		if err := tell(out, stories, k+1); err != nil {
+		if err := tell(out, stories, k+1, ""); err != nil {
 			return err
 		}
 	}

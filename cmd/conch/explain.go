@@ -23,12 +23,14 @@ func explainCommand() *cobra.Command {
 			if entry < 1 {
 				return usage("--entry %d: entries are counted from 1", entry)
 			}
-			stories, err := readStories(args[0], lock)
+			stories, problem, err := readStories(args[0], lock)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), legend)
-			return tell(cmd.OutOrStdout(), stories, entry)
+			if problem != nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "conch: the traces have gaps, and so may this story: %v\n", problem)
+			}
+			return tell(cmd.OutOrStdout(), stories, entry, legend)
 		},
 	}
 	cmd.Flags().StringVar(&lock, "lock", "", "the lock (default: the only one in the traces)")
@@ -36,32 +38,34 @@ func explainCommand() *cobra.Command {
 	return cmd
 }
 
-// readStories reads the traces in a directory.
-func readStories(dir, lock string) (*report.Stories, error) {
+// readStories reads the traces in a directory. A problem with them is no error:
+// what is there can be told.
+func readStories(dir, lock string) (_ *report.Stories, problem, err error) {
 	readers, problems, err := trace.Dir(dir, false)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	events := trace.Merge(readers...)
 	stories, err := report.Collect(events.Events(), lock)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if problems = append(problems, events.Problems()...); len(problems) > 0 {
-		return nil, fmt.Errorf("%w; conch check %s says what else is wrong", problems[0], dir)
+		problem = fmt.Errorf("%w; conch check %s says what else is wrong", problems[0], dir)
 	}
-	return stories, nil
+	return stories, problem, nil
 }
 
 // legend says how to read a story.
 const legend = "In each line: the Lamport time, the time since the request, what happened, and why."
 
-// tell tells the k-th entry.
-func tell(w io.Writer, stories *report.Stories, k int) error {
+// tell tells the k-th entry, below an introduction.
+func tell(w io.Writer, stories *report.Stories, k int, intro string) error {
 	story, err := stories.Story(k)
 	if err != nil {
 		return err
 	}
+	fmt.Fprintln(w, intro)
 	for _, line := range story {
 		fmt.Fprintln(w, line)
 	}

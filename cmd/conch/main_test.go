@@ -51,16 +51,21 @@ func TestBadUsage(t *testing.T) {
 		{"peer", exitUsage, "name"},
 		{"peer --name a", exitUsage, "peers-file"},
 		{"peer --name a --peers-file x --peer a=127.0.0.1:1", exitUsage, "peers-file"},
-		{"peer --name a --peer a=127.0.0.1:1 --entries 3", exitUsage, "--enter-every"},
+		{"peer --name a --peer a=127.0.0.1:1 --entries 3", exitUsage, "--entries goes with --enter-every"},
+		{"peer --name a --peer a=127.0.0.1:1 --work 3s", exitUsage, "--work goes with --enter-every"},
+		{"peer --name A --peer a=127.0.0.1:1", exitUsage, `--name: peer name "A"`},
+		{"peer --name a --peer a=127.0.0.1:1 --enter-every 1s --lock \x01", exitUsage, "--lock: lock name"},
+		{"peer --name a --peer a=127.0.0.1:1 --listen here", exitUsage, `--listen "here": write HOST:PORT`},
+		{"peer --name a --peer a=127.0.0.1:1 --advertise here", exitUsage, "--advertise: address"},
 		{"peer --name a --peer a=127.0.0.1:1 --log-format xml", exitUsage, "--log-format"},
 		{"peer --name a --peer a=127.0.0.1:1 --log-level loud", exitUsage, "--log-level"},
 		{"peer --name a --peer a=127.0.0.1:1 --trace", exitUsage, "--trace needs --trace-dir or --dir"},
 		{"peer --name a --peers-file nowhere.txt", exitFalse, "nowhere.txt"},
 		{"peer --name a --peers-file " + dir + "/peers.txt", exitFalse, "peers.txt:2: peers a and b have the same address"},
 		{"peer --name c --peer a=127.0.0.1:1", exitFalse, "c is not among the peers (a)"},
-		{"peer --name a --peer a=127.0.0.1", exitFalse, "write HOST:PORT"},
-		{"peer --name a --peer a=127.0.0.1:1 --ttl 1ms", exitFalse, "TTL is 1ms"},
-		{"peer --name a --peer a=127.0.0.1:1 --algorithm luck", exitFalse, `no algorithm is called "luck"`},
+		{"peer --name a --peer a=127.0.0.1", exitUsage, "write HOST:PORT"},
+		{"peer --name a --peer a=127.0.0.1:1 --ttl 1ms", exitUsage, "--ttl 1ms: the least is 100ms"},
+		{"peer --name a --peer a=127.0.0.1:1 --algorithm luck", exitUsage, `no algorithm is called "luck"`},
 		{"check", exitUsage, "accepts 1 arg(s)"},
 		{"check nowhere", exitUnknown, "nowhere"},
 		{"explain", exitUsage, "accepts 1 arg(s)"},
@@ -137,7 +142,7 @@ func TestDemoInterrupted(t *testing.T) {
 	cancel()
 	var out, errOut bytes.Buffer
 	code := run(ctx, []string{"demo", "--dir", filepath.Join(t.TempDir(), "run")}, strings.NewReader(""), &out, &errOut)
-	if code != exitFalse || !strings.Contains(errOut.String(), "interrupted after") {
+	if code != exitUnknown || !strings.Contains(errOut.String(), "interrupted after") {
 		t.Errorf("exit %d, %q", code, errOut.String())
 	}
 }

@@ -6,13 +6,17 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/algo/roster"
 	"github.com/conchlock/conch/discovery"
 )
 
@@ -45,7 +49,7 @@ func peerCommand() *cobra.Command {
 	f.StringVar(&o.peersFile, "peers-file", "", "file with one peer a line, NAME HOST:PORT")
 	f.StringArrayVar(&o.peers, "peer", nil, "a peer, NAME=HOST:PORT; once for each, this one included")
 	f.StringVar(&o.Listen, "listen", "", "address to listen on (default: this peer's own among the peers)")
-	f.StringVar(&o.Advertise, "advertise", "", "address at which the others reach this peer, where addresses are translated")
+	f.StringVar(&o.Advertise, "advertise", "", "address at which the others reach this peer, where addresses are translated; shown in status, the others use their own lists")
 	f.StringVar(&o.Algorithm, "algorithm", "", "ricart-agrawala or token-ring; the same at all peers (default ricart-agrawala)")
 	f.StringVar(&o.Cluster, "cluster", "", "name of the cluster; peers of another are refused (default conch)")
 	f.DurationVar(&o.TTL, "ttl", 0, "how soon silence is noticed; the same at all peers (default 5s)")
@@ -60,24 +64,67 @@ func peerCommand() *cobra.Command {
 	f.StringVar(&o.section.lock, "lock", "demo", "with --enter-every: the lock's name")
 	f.DurationVar(&o.section.work, "work", 5*time.Millisecond, "with --enter-every: how long to stay inside, about")
 	f.Uint64Var(&o.section.seed, "seed", 0, "with --enter-every: decides the moments of wanting (default: chance)")
+	complete := func(flag string, values ...string) {
+		cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	}
+	complete("algorithm", roster.Names()...)
+	complete("log-format", "text", "json")
+	complete("log-level", "info", "warn", "error", "off")
 	cmd.MarkFlagRequired("name")
 	cmd.MarkFlagsMutuallyExclusive("peers-file", "peer")
 	cmd.MarkFlagsOneRequired("peers-file", "peer")
 	return cmd
 }
 
-// complete turns flags into the configuration.
-func (o *peerOptions) complete(stderr io.Writer) error {
+// check finds what is wrong with single flags.
+func (o *peerOptions) check(flags *pflag.FlagSet) error {
 	if o.section.every < 0 || o.section.entries < 0 || o.section.work < 0 {
 		return usage("--enter-every, --entries and --work cannot be negative")
 	}
-	if o.section.every == 0 && (o.section.entries != 0 || o.section.file != "") {
-		return usage("--entries and --critical-section go with --enter-every")
+	for _, name := range []string{"entries", "critical-section", "lock", "work", "seed"} {
+		if o.section.every == 0 && flags.Changed(name) {
+			return usage("--%s goes with --enter-every", name)
+		}
+	}
+	if err := algo.PeerName(o.Name).Check(); err != nil {
+		return usage("--name: %w", err)
+	}
+	if err := algo.CheckLock(o.section.lock); err != nil {
+		return usage("--lock: %w", err)
+	}
+	if o.TTL != 0 && o.TTL < conch.MinTTL {
+		return usage("--ttl %s: the least is %s", o.TTL, conch.MinTTL)
+	}
+	if o.Algorithm != "" {
+		if _, err := roster.Machine(o.Algorithm); err != nil {
+			return usage("--algorithm: %w", err)
+		}
+	}
+	if o.Listen != "" {
+		if _, _, err := net.SplitHostPort(o.Listen); err != nil {
+			return usage("--listen %q: write HOST:PORT", o.Listen)
+		}
+	}
+	if o.Advertise != "" {
+		if err := discovery.CheckAddr(o.Advertise); err != nil {
+			return usage("--advertise: %w", err)
+		}
+	}
+	return nil
+}
+
+// complete turns flags into the configuration.
+func (o *peerOptions) complete(cmd *cobra.Command) error {
+	if err := o.check(cmd.Flags()); err != nil {
+		return err
 	}
 	if o.peersFile != "" {
 		o.Discovery = discovery.File(o.peersFile)
 	} else {
 		o.Discovery = discovery.Flags(o.peers)
+		if _, err := o.Discovery.Peers(); err != nil {
+			return usage("%w", err)
+		}
 	}
 	if o.trace && o.TraceDir == "" {
 		if o.TraceDir = o.Dir; o.Dir == "" {
@@ -85,7 +132,7 @@ func (o *peerOptions) complete(stderr io.Writer) error {
 		}
 	}
 	var err error
-	o.Logger, err = newLogger(stderr, o.logFormat, o.logLevel)
+	o.Logger, err = newLogger(cmd.ErrOrStderr(), o.logFormat, o.logLevel)
 	return err
 }
 
@@ -114,7 +161,7 @@ func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 
 // runPeer runs a peer until it is interrupted or cannot go on.
 func runPeer(cmd *cobra.Command, o *peerOptions) error {
-	if err := o.complete(cmd.ErrOrStderr()); err != nil {
+	if err := o.complete(cmd); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(cmd.Context())
@@ -129,8 +176,9 @@ func runPeer(cmd *cobra.Command, o *peerOptions) error {
 	console := newConsole(peer, out)
 	go console.read(ctx, cmd.InOrStdin()) // a read of stdin cannot be interrupted: left behind at exit
 	worked := make(chan error, 1)
+	var working sync.WaitGroup
 	if o.section.every > 0 {
-		go func() { worked <- enterRepeatedly(ctx, peer, o.section, out) }()
+		working.Go(func() { worked <- enterRepeatedly(ctx, peer, o.section, out) })
 	}
 	select {
 	case <-ctx.Done():
@@ -145,6 +193,8 @@ func runPeer(cmd *cobra.Command, o *peerOptions) error {
 			}
 		}
 	}
+	cancel()
+	working.Wait() // it leaves the section itself: Close would let the next one in before that
 	return errors.Join(err, peer.Close())
 }
 

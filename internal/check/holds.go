@@ -42,7 +42,7 @@ type entry struct {
 	token algo.Token
 	who   int
 	pos   trace.Pos
-	clean bool // ended with an exit
+	clean bool // ended with an exit, and its caller knew of it
 	gone  bool // ended with its peer
 }
 
@@ -103,7 +103,7 @@ func (c *checker) end(l *lock, t *turn, how ending, e *trace.Merged) {
 	at, _ := slices.BinarySearchFunc(l.entries, h.token, func(x entry, t algo.Token) int { return cmp.Compare(x.token, t) })
 	for ; at < len(l.entries) && l.entries[at].token == h.token; at++ {
 		if x := &l.entries[at]; x.pos == h.enter {
-			x.clean, x.gone = how == exited, how == died || how == unended
+			x.clean, x.gone = how == exited && e.Reason != trace.GivenBack, how == died || how == unended
 		}
 	}
 	for _, p := range h.pairs {

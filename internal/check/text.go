@@ -21,7 +21,7 @@ func (r *Report) WriteText(w io.Writer) error {
 func (r *Report) totals(b *strings.Builder) {
 	t := &r.Totals
 	fmt.Fprintf(b, "%s, %s, %s in %s\n", count(t.Peers, "peer"), count(t.Locks, "lock"), plural(t.Entries, "entry", "entries"), shortTime(t.SpanNanoseconds))
-	row(b, "messages", "%.2f an entry (%d in all; upkeep %d, about no single lock %d)", t.PerEntry, t.Messages, t.Upkeep, t.NoLock)
+	row(b, "messages", "%.2f an entry (%d for locks; upkeep %d, about no single lock %d)", t.PerEntry, t.Messages, t.Upkeep, t.NoLock)
 	back := ""
 	if t.Wait.ClockBack > 0 {
 		back = fmt.Sprintf(" (a clock was set back during %d of them)", t.Wait.ClockBack)
@@ -56,7 +56,7 @@ func (r *Report) rest(b *strings.Builder) {
 			row(b, "killed", "%s, %s", p.Name, count(p.Kills, "time"))
 		}
 		if p.End == "the record ends" && p.Events > 0 {
-			row(b, "no end", "the record of %s ends without a stop: it still runs, or was killed", p.Name)
+			row(b, "no end", "the record of %s ends without a stop: it still runs, was killed, or could not write it", p.Name)
 		}
 	}
 	if t.Cancelled+t.RequestsDied > 0 {
@@ -77,7 +77,12 @@ func (r *Report) verdict(b *strings.Builder) {
 	b.WriteByte('\n')
 	switch r.Verdict {
 	case True:
-		b.WriteString("Verdict: sound. At no time were two in the critical section, and every request was answered or is listed above.\n")
+		b.WriteString("Verdict: sound. At no time were two in the critical section, and every request ")
+		if r.Totals.Cancelled+r.Totals.RequestsDied+r.Totals.Open > 0 {
+			b.WriteString("was answered or is listed above.\n")
+		} else {
+			b.WriteString("was answered.\n")
+		}
 	case False:
 		b.WriteString("Verdict: NOT SOUND. A rule is broken, and the lines below prove it.\n")
 	case Unknown:

@@ -30,11 +30,10 @@ func (n *Node) Receive(name algo.PeerName, link Link, packets []Packet) {
 	n.mu.Lock()
 	defer n.unlock()
 	p := n.peers[name]
+	if p == nil || p.link != link {
+		panic(fmt.Sprintf("node: %s receives packets of %s on a link that has ended", n.cfg.Self, name))
+	}
 	for i := range packets {
-		if p == nil || p.link != link {
-			n.recordPacket(trace.Drop, name, 0, n.cfg.Self, &packets[i], algo.Reason{})
-			continue
-		}
 		n.receive(name, p.incarnation, &packets[i])
 	}
 }
@@ -67,6 +66,9 @@ func (n *Node) turn(name algo.PeerName, up bool, reason string) {
 		p.since = time.Now()
 	}
 	p.up, p.reason = up, reason
+	if n.closing {
+		return // it is this peer that leaves
+	}
 	kind := trace.LinkDown
 	if up {
 		kind = trace.LinkUp

@@ -21,9 +21,13 @@ type lock struct {
 	told    time.Time // when it was last noted that it waits
 }
 
+// maxLocks bounds the locks that are held or wanted at one peer at a time. After
+// a restart of another peer, all of them are asked for in one step and named in
+// one message: that has to fit into a link (link.Limits, link.MaxPacket).
+const maxLocks = 16384
+
 // waiter is a caller that waits for a lock.
 type waiter struct {
-	since   time.Time
 	granted chan *Hold // has room for the one hold
 }
 
@@ -44,7 +48,7 @@ func (n *Node) Acquire(ctx context.Context, name string) (*Hold, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	w := &waiter{since: time.Now(), granted: make(chan *Hold, 1)}
+	w := &waiter{granted: make(chan *Hold, 1)}
 	if err := n.enqueue(name, w); err != nil {
 		return nil, err
 	}
@@ -67,6 +71,9 @@ func (n *Node) enqueue(name string, w *waiter) error {
 	}
 	l := n.locks[name]
 	if l == nil {
+		if len(n.locks) >= maxLocks {
+			return fmt.Errorf("%d locks are held or wanted at this peer, and that is the limit", maxLocks)
+		}
 		l = &lock{name: name}
 		n.locks[name] = l
 	}
@@ -81,7 +88,7 @@ func (n *Node) enqueue(name string, w *waiter) error {
 func (n *Node) ask(l *lock) {
 	l.asked = time.Now()
 	l.told = l.asked
-	n.step(algo.Input{Kind: algo.Acquire, Lock: l.name}, trace.Request)
+	n.step(algo.Input{Kind: algo.Acquire, Lock: l.name}, trace.Event{Kind: trace.Request})
 }
 
 // grant gives the lock to the first waiter.
@@ -103,7 +110,9 @@ func (n *Node) abandon(name string, w *waiter, why error) error {
 	l := n.locks[name]
 	select {
 	case h := <-w.granted:
-		n.leave(h, why)
+		if h.ctx.Err() == nil { // else Close or a failure has ended it already
+			n.leave(h, why, trace.GivenBack)
+		}
 		return why
 	default:
 	}
@@ -117,14 +126,14 @@ func (n *Node) abandon(name string, w *waiter, why error) error {
 	why = fmt.Errorf("%w%s", why, n.waitsFor(l))
 	l.waiters = slices.Delete(l.waiters, i, i+1)
 	if i == 0 && l.hold == nil && len(l.waiters) == 0 {
-		n.step(algo.Input{Kind: algo.Cancel, Lock: name}, trace.Cancel)
+		n.step(algo.Input{Kind: algo.Cancel, Lock: name}, trace.Event{Kind: trace.Cancel})
 	}
 	n.forget(l)
 	return why
 }
 
-// Release leaves the section. It returns ErrClosed if the hold was given up
-// before, by Close.
+// Release leaves the section. If the hold has ended before, it returns the cause:
+// context.Canceled for an earlier Release, ErrClosed, or ErrLost.
 func (h *Hold) Release() error {
 	n := h.node
 	n.mu.Lock()
@@ -132,7 +141,7 @@ func (h *Hold) Release() error {
 	if h.ctx.Err() != nil {
 		return context.Cause(h.ctx)
 	}
-	n.leave(h, context.Canceled)
+	n.leave(h, context.Canceled, "")
 	return nil
 }
 
@@ -142,11 +151,12 @@ func (h *Hold) Token() algo.Token { return h.token }
 // Context ends when the hold does.
 func (h *Hold) Context() context.Context { return h.ctx }
 
-// leave ends a hold and opens the next waiter's request.
-func (n *Node) leave(h *Hold, cause error) {
+// leave ends a hold and opens the next waiter's request. The reason is for the
+// record; most holds end because their work is done, and need none.
+func (n *Node) leave(h *Hold, cause error, reason string) {
 	h.end(cause)
 	l := h.lock
-	n.step(algo.Input{Kind: algo.Release, Lock: l.name}, trace.Exit)
+	n.step(algo.Input{Kind: algo.Release, Lock: l.name}, trace.Event{Kind: trace.Exit, Token: h.token, Reason: reason})
 	l.hold = nil
 	if len(l.waiters) > 0 {
 		n.ask(l)
@@ -161,14 +171,6 @@ func (n *Node) forget(l *lock) {
 	}
 }
 
-// heldToken returns the token for an exit's record.
-func (n *Node) heldToken(name string, as trace.Kind) algo.Token {
-	if as != trace.Exit {
-		return 0
-	}
-	return n.locks[name].hold.token
-}
-
 // giveUp ends every hold and every open request.
 func (n *Node) giveUp() {
 	for _, name := range slices.Sorted(maps.Keys(n.locks)) {
@@ -177,9 +179,9 @@ func (n *Node) giveUp() {
 		l.waiters = nil
 		switch {
 		case l.hold != nil:
-			n.leave(l.hold, ErrClosed)
+			n.leave(l.hold, ErrClosed, "its peer is closing")
 		case wanted:
-			n.step(algo.Input{Kind: algo.Cancel, Lock: name}, trace.Cancel)
+			n.step(algo.Input{Kind: algo.Cancel, Lock: name}, trace.Event{Kind: trace.Cancel})
 			n.forget(l)
 		}
 	}

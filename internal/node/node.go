@@ -4,8 +4,8 @@
 //
 // A peer is one sequential process, as Lamport's paper has it: one mutex guards
 // the clock, the Process and the record of events, and whoever brings an input
-// (a caller, a link's reader) takes the step itself. A step is short and does
-// no I/O, so nobody waits long, and a message is answered without a change of
+// (a caller, a link's reader) takes the step itself. A step is short and,
+// but for the rare raise of the clock's ceiling, does no I/O, so nobody waits long, and a message is answered without a change of
 // goroutine.
 package node
 

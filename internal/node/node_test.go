@@ -14,6 +14,8 @@ import (
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/algo/roster"
 	"github.com/conchlock/conch/internal/node"
+	"github.com/conchlock/conch/internal/trace"
+	"github.com/conchlock/conch/internal/transport/memory"
 )
 
 // each runs a test in a bubble of virtual time, once for each algorithm, on a
@@ -313,6 +315,104 @@ func TestCeilingCannotBeKept(t *testing.T) {
 		}
 		if err := c.nodes["a"].Err(); !errors.Is(err, full) {
 			t.Errorf("the node says %v", err)
+		}
+	})
+}
+
+// closer closes its node once, at the moment when what led to an entry has been
+// recorded, and the caller has yet to be told.
+type closer struct {
+	node *node.Node
+	once sync.Once
+}
+
+func (c *closer) Record(*trace.Event) {}
+func (c *closer) Flush() {
+	if c.node != nil && len(c.node.Status().Locks) > 0 {
+		c.once.Do(func() { c.node.Close() })
+	}
+}
+
+// Close and a grant at the same moment: the caller gets the hold, which has
+// ended, or ErrClosed; nothing is given back twice.
+func TestCloseDuringGrant(t *testing.T) {
+	for range 64 { // select takes the one or the other by chance
+		synctest.Test(t, func(t *testing.T) {
+			process, err := roster.Process("ricart-agrawala", "a", 1, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := &closer{}
+			n, err := node.Start(node.Config{
+				Self: "a", Incarnation: 1, Process: process,
+				Transport: memory.NewNetwork(1, "a").Transport("a", 1), Recorder: c, Clock: &ceiling{},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.node = n
+			h, err := n.Acquire(t.Context(), "x")
+			if err == nil {
+				err = h.Release()
+			}
+			if !errors.Is(err, node.ErrClosed) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// Locks in use are bounded, so that all of them can be asked for anew after a
+// restart.
+func TestTooManyLocks(t *testing.T) {
+	each(t, 1, func(t *testing.T, c *cluster) {
+		var holds []*node.Hold
+		var err error
+		for i := 0; err == nil; i++ {
+			var h *node.Hold
+			if h, err = c.nodes["a"].Acquire(t.Context(), fmt.Sprint("x", i)); err == nil {
+				holds = append(holds, h)
+			}
+		}
+		if len(holds) != 16384 || !strings.Contains(err.Error(), "that is the limit") {
+			t.Errorf("%d locks are held, then: %v", len(holds), err)
+		}
+		c.release(holds[0])
+		c.release(c.acquire("a", "another"))
+	})
+}
+
+// As many as are allowed can be wanted, and held over a restart, by peers that
+// go on afterwards.
+func TestManyLocks(t *testing.T) {
+	each(t, 2, func(t *testing.T, c *cluster) {
+		const locks = 16384
+		name := func(i int) string { return fmt.Sprintf("%0200d", i) }
+		var wg sync.WaitGroup
+		holds := make([]*node.Hold, locks)
+		for i := range locks {
+			wg.Go(func() { holds[i] = c.acquire("a", name(i)) })
+		}
+		wg.Wait()
+		c.crash("b")
+		c.start("b")
+		wg.Go(func() { c.release(c.acquire("b", name(7))) })
+		wait(time.Second)
+		c.release(holds[7])
+		wg.Wait()
+	})
+}
+
+// A peer that has failed is gone to the others.
+func TestFailedPeerIsDown(t *testing.T) {
+	each(t, 2, func(t *testing.T, c *cluster) {
+		c.acquire("a", "x")
+		c.nodes["a"].Fail(errors.New("disk full"))
+		wait(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := c.nodes["b"].Acquire(ctx, "x"); err == nil || !strings.Contains(err.Error(), "a, which is down") {
+			t.Errorf("b waits: %v", err)
 		}
 	})
 }

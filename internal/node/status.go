@@ -19,11 +19,10 @@ type Status struct {
 
 // PeerStatus is what a node knows of another peer.
 type PeerStatus struct {
-	Name        algo.PeerName
-	Incarnation algo.Incarnation // 0 before the first contact
-	Up          bool
-	Since       time.Time
-	Reason      string // why it is down
+	Name   algo.PeerName
+	Up     bool
+	Since  time.Time
+	Reason string // why it is down
 }
 
 // LockStatus is what a node knows of a lock that somebody here holds or wants.
@@ -33,7 +32,7 @@ type LockStatus struct {
 	Token    algo.Token      // if held
 	Since    time.Time       // when it was entered, or asked for
 	Waiters  int             // callers here that wait
-	WaitsFor []algo.PeerName // whose messages the open request needs
+	WaitsFor []algo.PeerName // of an open request: whose messages it needs, and who is down
 }
 
 // Status returns what the node knows now.
@@ -43,11 +42,11 @@ func (n *Node) Status() Status {
 	var s Status
 	for _, name := range slices.Sorted(maps.Keys(n.peers)) {
 		p := n.peers[name]
-		s.Peers = append(s.Peers, PeerStatus{Name: name, Incarnation: p.incarnation, Up: p.up, Since: p.since, Reason: p.reason})
+		s.Peers = append(s.Peers, PeerStatus{Name: name, Up: p.up, Since: p.since, Reason: p.reason})
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.locks)) {
 		l := n.locks[name]
-		ls := LockStatus{Name: name, Since: l.asked, Waiters: len(l.waiters), WaitsFor: n.cfg.Process.WaitsFor(name)}
+		ls := LockStatus{Name: name, Since: l.asked, Waiters: len(l.waiters), WaitsFor: n.missing(l)}
 		if l.hold != nil {
 			ls.Held, ls.Token, ls.Since = true, l.hold.token, l.hold.since
 		}
@@ -63,22 +62,33 @@ func (n *Node) Busy(name string) bool {
 	return n.locks[name] != nil
 }
 
+// missing lists, sorted, for whom a lock's open request waits: the peers whose
+// messages it needs, and those that are down, since sooner or later it needs
+// every peer.
+func (n *Node) missing(l *lock) []algo.PeerName {
+	if l.hold != nil {
+		return nil
+	}
+	waits := n.cfg.Process.WaitsFor(l.name)
+	for name, p := range n.peers {
+		if !p.up && !slices.Contains(waits, name) {
+			waits = append(waits, name)
+		}
+	}
+	slices.Sort(waits)
+	return waits
+}
+
 // waitsFor says for whom a lock's open request waits, as the end of a
 // sentence: " (waits for b; c, which is down: connection refused)".
 func (n *Node) waitsFor(l *lock) string {
 	if l.hold != nil {
 		return " (another caller at this peer is inside)"
 	}
-	waits := n.cfg.Process.WaitsFor(l.name)
-	for name, p := range n.peers {
-		if !p.up && !slices.Contains(waits, name) {
-			waits = append(waits, name) // every peer is needed sooner or later
-		}
-	}
+	waits := n.missing(l)
 	if len(waits) == 0 {
 		return ""
 	}
-	slices.Sort(waits)
 	words := make([]string, len(waits))
 	for i, name := range waits {
 		words[i] = string(name)
@@ -101,6 +111,10 @@ func (n *Node) watch() {
 	for {
 		select {
 		case <-n.done:
+			if n.failed() {
+				// It has failed: the others shall see that it is gone.
+				n.cfg.Transport.Close()
+			}
 			return
 		case <-t.C:
 			n.noteWaits(time.Now())
@@ -125,4 +139,11 @@ func (n *Node) noteWaits(now time.Time) {
 			Reason: fmt.Sprintf("has waited for %s%s", waited.Round(100*time.Millisecond), n.waitsFor(l)),
 		})
 	}
+}
+
+// failed says that the node ended without being closed.
+func (n *Node) failed() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.failure != nil
 }

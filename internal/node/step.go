@@ -8,13 +8,14 @@ import (
 	"github.com/conchlock/conch/internal/trace"
 )
 
-// step gives the process one input of this peer's own, recorded as a kind of
-// event, and carries out what follows. n.mu is held.
-func (n *Node) step(in algo.Input, as trace.Kind) {
+// step gives the process one input of this peer's own, records it as e, and
+// carries out what follows. n.mu is held.
+func (n *Node) step(in algo.Input, e trace.Event) {
 	if !n.advance(&in, 0) {
 		return
 	}
-	n.record(trace.Event{Kind: as, Lock: in.Lock, Token: n.heldToken(in.Lock, as)})
+	e.Lock = in.Lock
+	n.record(e)
 	n.run(in)
 }
 

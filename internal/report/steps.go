@@ -105,9 +105,6 @@ func (s *Stories) add(e *trace.Merged, latest map[int]*step) {
 	}
 }
 
-// Lock returns the lock's name.
-func (s *Stories) Lock() string { return s.lock }
-
 // Entries returns how many entries there are.
 func (s *Stories) Entries() int { return len(s.entries) }
 

@@ -38,6 +38,10 @@ var kinds = [...]Kind{
 	LinkUp, LinkDown, Start, Stop, Suspect, Join, Leave, Crash,
 }
 
+// GivenBack is the reason of an exit whose caller was never told of the entry,
+// because it had given up at that moment.
+const GivenBack = "given back: the caller had given up"
+
 // Event is one thing that a peer did or that happened to it. All events of one
 // step of a peer have the same Clock; within a peer, the order of the file is
 // the order of events.

@@ -2,28 +2,92 @@ package trace
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // Log is a Recorder that renders events as log records, so that what led to
-// an entry can be read from the logs alone. Record only collects; the
-// logger's handler runs in Flush, because Record is called under the peer's
-// lock.
+// an entry can be read from the logs alone. A goroutine of its own gives them to
+// the logger's handler: a terminal or a pipe that takes no more must not stop a
+// peer. What piles up then is bounded; beyond that records are lost, and
+// counted.
 type Log struct {
 	logger *slog.Logger
+	wake   chan struct{} // there are records, or the Log is closed
+	done   chan struct{} // closed when the goroutine has ended
 
-	mu      sync.Mutex // guards records
+	mu      sync.Mutex // guards what follows
 	records []slog.Record
-
-	flushing sync.Mutex // keeps records in order; taken before mu
-	spare    []slog.Record
+	lost    int
+	closed  bool
 }
+
+const (
+	logMax   = 1 << 14         // records that wait
+	logDrain = 2 * time.Second // how long Close waits for them
+)
 
 // NewLog returns a Log that gives its records to logger. Upkeep is logged at
 // debug level, what breaks a promise or a link as a warning, the rest as info.
-func NewLog(logger *slog.Logger) *Log { return &Log{logger: logger} }
+// Close ends it.
+func NewLog(logger *slog.Logger) *Log {
+	l := &Log{logger: logger, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	go l.run()
+	return l
+}
+
+// run handles records until the Log is closed and none is left.
+func (l *Log) run() {
+	defer close(l.done)
+	var records []slog.Record
+	for range l.wake {
+		l.mu.Lock()
+		records, l.records = l.records, records[:0]
+		lost, closed := l.lost, l.closed
+		l.lost = 0
+		l.mu.Unlock()
+		for _, r := range records {
+			// A log that cannot be written is no reason to stop, and there is
+			// nowhere left to say so.
+			_ = l.logger.Handler().Handle(context.Background(), r)
+		}
+		clear(records)
+		if lost > 0 {
+			l.logger.Warn("the log was too slow", "lost", lost)
+		}
+		if closed {
+			return
+		}
+	}
+}
+
+// Flush wakes the goroutine; it does not wait for it.
+func (l *Log) Flush() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Close waits until the records are handled, but not for long: then they are
+// left to a handler that may be stuck.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	l.Flush()
+	t := time.NewTimer(logDrain)
+	defer t.Stop()
+	select {
+	case <-l.done:
+		return nil
+	case <-t.C:
+		return errors.New("the log takes no more records")
+	}
+}
 
 // Record renders e.
 func (l *Log) Record(e *Event) {
@@ -57,8 +121,12 @@ func (l *Log) Record(e *Event) {
 	}
 	r.AddAttrs(attrs...)
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.records) >= logMax {
+		l.lost++
+		return
+	}
 	l.records = append(l.records, r)
-	l.mu.Unlock()
 }
 
 func logLevel(e *Event) slog.Level {
@@ -69,21 +137,6 @@ func logLevel(e *Event) slog.Level {
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo
-}
-
-// Flush gives the records to the logger's handler.
-func (l *Log) Flush() {
-	l.flushing.Lock()
-	defer l.flushing.Unlock()
-	l.mu.Lock()
-	l.records, l.spare = l.spare[:0], l.records
-	l.mu.Unlock()
-	for _, r := range l.spare {
-		// A log that cannot be written is no reason to stop, and there is
-		// nowhere left to say so.
-		_ = l.logger.Handler().Handle(context.Background(), r)
-	}
-	clear(l.spare)
 }
 
 // Phrase says what happened in words that make a sentence with the peer's name

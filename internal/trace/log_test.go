@@ -2,8 +2,12 @@ package trace
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -21,11 +25,11 @@ func TestLog(t *testing.T) {
 	receive := sendEvent(3)
 	receive.Kind, receive.Peer, receive.Reason = Receive, "b", ""
 	record(r, startEvent(1), request, sendEvent(1), upkeep, receive, note, enter)
-	if b.Len() > 0 {
-		t.Error("the handler runs in Record")
+	r.Flush()
+	r.Flush()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
 	}
-	r.Flush()
-	r.Flush()
 	const want = `time=2026-11-23T12:00:00.000Z level=INFO msg=starts peer=a clock=1 incarnation=1
 time=2026-11-23T12:00:01.000Z level=INFO msg="wants the lock" peer=a clock=2 lock="two\nlines"
 time=2026-11-23T12:00:00.000Z level=INFO msg="sends reply to b" peer=a clock=2 lock=demo id=a-1-1 request=4.c reason="it wants nothing"
@@ -36,4 +40,44 @@ time=2026-11-23T12:00:01.000Z level=INFO msg="enters the critical section" peer=
 	if b.String() != want {
 		t.Errorf("got\n%s", b.String())
 	}
+}
+
+// stuck is a handler whose output takes nothing until it is freed.
+type stuck struct {
+	slog.Handler
+	free chan struct{}
+}
+
+func (s stuck) Handle(ctx context.Context, r slog.Record) error {
+	<-s.free
+	return s.Handler.Handle(ctx, r)
+}
+
+// A log that takes no more stops nobody: records wait, then they are lost, and
+// the log says how many.
+func TestLogStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		h := stuck{slog.NewTextHandler(&b, nil), make(chan struct{})}
+		l := NewLog(slog.New(h))
+		const events = logMax + 1000
+		e := startEvent(1)
+		for range events {
+			l.Record(&e)
+			l.Flush()
+		}
+		if err := l.Close(); err == nil {
+			t.Error("Close says nothing of records that are stuck")
+		}
+		close(h.free)
+		<-l.done
+		var lost int
+		last := b.String()[strings.LastIndex(strings.TrimSpace(b.String()), "\n")+1:]
+		if _, err := fmt.Sscanf(last[strings.Index(last, "lost="):], "lost=%d", &lost); err != nil {
+			t.Fatalf("the log does not say how many records are lost: %v\n%s", err, last)
+		}
+		if got := strings.Count(b.String(), "msg=starts"); got+lost != events {
+			t.Errorf("%d records and %d lost, of %d", got, lost, events)
+		}
+	})
 }

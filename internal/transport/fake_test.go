@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/internal/transport"
 	"github.com/conchlock/conch/internal/transport/linktest"
 	"github.com/conchlock/conch/internal/transport/wire"
@@ -60,6 +61,9 @@ func newFake(t *testing.T, answer func(*wire.Hello, wire.Peers_LinkServer) error
 	b := linktest.Config("b", 1)
 	cfg := transport.Config{
 		Self: "b", Incarnation: 1, Listen: "127.0.0.1:0", Votes: b.Votes, Cluster: b.Cluster, Algorithm: b.Algorithm, TTL: b.TTL,
+		Outdated: func(known algo.Incarnation) {
+			t.Errorf("b is told of its incarnation %d by somebody who is not at a's address", known)
+		},
 	}
 	cfg.Peers = newNetwork(t).config(b).Peers
 	cfg.Peers["a"] = listener.Addr().String()
@@ -207,13 +211,24 @@ func TestFramesOutOfTurn(t *testing.T) {
 	wantEnd(t, f.dial(helloFrame(lost)), codes.FailedPrecondition, `looks for "c"`)
 }
 
+// Whoever says hello may claim to know a later incarnation. That is refused, but
+// it is believed only if it is said at that peer's address: it ends a peer.
+func TestClaimsToKnowLater(t *testing.T) {
+	checkGoroutines(t)
+	f := newFake(t, nil)
+	claim := f.hello()
+	claim.Known = 1 << 40
+	wantEnd(t, f.dial(helloFrame(claim)), codes.FailedPrecondition, "is known already")
+	until(t, f.dial(helloFrame(f.hello())), isReady) // and who is at a's address is welcome
+}
+
 // A frame over the size limit ends the stream, whatever is in it.
 func TestFrameTooLarge(t *testing.T) {
 	checkGoroutines(t)
 	f := newFake(t, nil)
 	stream := f.dial(helloFrame(f.hello()))
 	until(t, stream, isReady)
-	stream.Send(batchFrame(&wire.Packet{Number: 1, Lock: strings.Repeat("x", 3<<20), Message: want()}))
+	stream.Send(batchFrame(&wire.Packet{Number: 1, Lock: strings.Repeat("x", 6<<20), Message: want()}))
 	wantEnd(t, stream, codes.ResourceExhausted, "larger than max")
 }
 

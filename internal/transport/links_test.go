@@ -162,7 +162,7 @@ func TestPortTaken(t *testing.T) {
 		second.Close()
 		t.Fatal("two transports listen on one port")
 	}
-	want := fmt.Sprintf("peer a cannot listen on %s: ", cfg.Listen)
+	want := fmt.Sprintf("cannot listen on %s: ", cfg.Listen)
 	if !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("the error is %q, want %q and the reason", err, want)
 	}

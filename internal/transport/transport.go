@@ -33,6 +33,10 @@ const maxFrame = link.MaxBatch + link.MaxPacket + 4096
 // small message, on the hot path.
 const window = 4 << 20
 
+// hangUpTime is after how long Close breaks the connections of others who do not
+// end their streams; by then links have drained.
+const hangUpTime = 3 * time.Second
+
 // handshakeTime is how long a connection may take to begin to speak HTTP/2.
 const handshakeTime = 10 * time.Second
 
@@ -80,7 +84,7 @@ func New(cfg Config) (*Transport, error) {
 	t.links = links
 	tcp, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("peer %s cannot listen on %s: %w", cfg.Self, cfg.Listen, cause(err))
+		return nil, fmt.Errorf("cannot listen on %s: %w", cfg.Listen, cause(err))
 	}
 	t.listener = newListener(tcp)
 	t.server = grpc.NewServer(
@@ -141,6 +145,10 @@ func (t *Transport) Start(h node.Handler) error {
 
 // Close implements node.Transport.
 func (t *Transport) Close() error {
+	// A stream whose other end reads nothing holds up its writer until the
+	// connection breaks.
+	stop := time.AfterFunc(hangUpTime, t.listener.hangUp)
+	defer stop.Stop()
 	err := t.links.Close()
 	t.listener.hangUp()
 	t.server.Stop()

@@ -21,7 +21,7 @@ const (
 const (
 	// MaxPacket bounds one packet and MaxBatch what is put into one frame
 	// before the next one is begun, in bytes. A frame is at most their sum.
-	MaxPacket = 1 << 20
+	MaxPacket = 4 << 20
 	MaxBatch  = 1 << 20
 	// maxBatchPackets bounds the packets of one frame, and so the memory that
 	// a stream keeps for reuse.

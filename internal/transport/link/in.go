@@ -184,14 +184,18 @@ func (in *incoming) hello(h *Hello) error {
 	if p == nil {
 		return in.refuse(&Refusal{CauseName, fmt.Sprintf("%s is in nobody's list of peers: add it to all of them", h.From)})
 	}
-	if h.Known > t.cfg.Incarnation || h.Known == t.cfg.Incarnation && h.KnownProcess != t.process {
-		if t.cfg.Outdated != nil {
-			t.cfg.Outdated(h.Known)
-		}
+	if t.outdated(h) {
+		p.kick() // to hear it at that peer's address: anybody can say hello
 		return in.refuse(olderRefusal(t.cfg.Self, t.cfg.Incarnation, h.Known))
 	}
 	in.peer, in.incarnation, in.process = p, h.Incarnation, h.Process
 	return p.greet(in)
+}
+
+// outdated says that the other side knows a later incarnation of this peer, or
+// another process of the same.
+func (t *Transport) outdated(h *Hello) bool {
+	return h.Known > t.cfg.Incarnation || h.Known == t.cfg.Incarnation && h.KnownProcess != t.process
 }
 
 // greet answers a Hello, and lets its stream carry packets once an own dial
@@ -199,12 +203,6 @@ func (in *incoming) hello(h *Hello) error {
 func (p *peer) greet(in *incoming) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if in.incarnation < p.known || in.incarnation == p.known && in.process != p.process {
-		if !p.out.liveLocked() {
-			p.kick() // so that it hears at its own address what is known
-		}
-		return in.refuse(olderRefusal(p.name, in.incarnation, p.known))
-	}
 	live := p.out.liveLocked()
 	if live && in.incarnation == p.stray {
 		return in.refuse(p.twinsRefusal(in.incarnation))
@@ -212,7 +210,10 @@ func (p *peer) greet(in *incoming) error {
 	welcome := p.t.hello(p.name)
 	welcome.Known, welcome.KnownProcess = p.known, p.process
 	welcome.KnewEarlier = p.met != 0 && p.met < in.incarnation
-	in.push(Frame{Kind: WelcomeFrame, Hello: welcome})
+	in.push(Frame{Kind: WelcomeFrame, Hello: welcome}) // an older one learns from it that it is
+	if in.incarnation < p.known || in.incarnation == p.known && in.process != p.process {
+		return in.refuse(olderRefusal(p.name, in.incarnation, p.known))
+	}
 
 	if live && in.incarnation == p.known {
 		p.activateLocked(in)

@@ -295,6 +295,12 @@ func (p *peer) welcome(o *outgoing, h *Hello) error {
 	if r := p.t.check(h); r != nil {
 		return r
 	}
+	if p.t.outdated(h) {
+		if p.t.cfg.Outdated != nil {
+			p.t.cfg.Outdated(h.Known)
+		}
+		return olderRefusal(p.t.cfg.Self, p.t.cfg.Incarnation, h.Known)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -333,7 +339,7 @@ func olderRefusal(name algo.PeerName, got, known algo.Incarnation) *Refusal {
 		return &Refusal{CauseIncarnation, fmt.Sprintf("two processes were started as incarnation %d of %s: "+
 			"is its directory a copy, or was an old one put back? Start it again with a later incarnation", got, name)}
 	}
-	return &Refusal{CauseIncarnation, fmt.Sprintf("incarnation %d of %s comes after its incarnation %d: "+
+	return &Refusal{CauseIncarnation, fmt.Sprintf("%[2]s says that it is incarnation %[1]d, but its incarnation %[3]d is known already: "+
 		"was its clock set back, or its directory emptied? Start it again with a later incarnation (two processes must not share a name)", got, name, known)}
 }
 

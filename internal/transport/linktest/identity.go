@@ -63,7 +63,7 @@ func outdated(t *testing.T, n Network) {
 	b.WaitUp("a")
 	n.Crash("b")
 	stopB()
-	setBack(t, n, a, 5, "incarnation 5 of b comes after its incarnation 10")
+	setBack(t, n, a, 5, "b says that it is incarnation 5, but its incarnation 10 is known already")
 	setBack(t, n, a, 10, "two processes were started as incarnation 10 of b")
 	b, _ = Start(t, n, Config("b", 11), false)
 	if c := lastContact(b, "a", 1); !c.KnewMe {
