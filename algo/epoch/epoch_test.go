@@ -101,3 +101,21 @@ func TestForgets(t *testing.T) {
 		t.Error("something is left")
 	}
 }
+
+// A Join that cannot be right is ignored: followed, it would keep everybody from
+// ever agreeing on an epoch, or hide this peer's next loss.
+func TestImplausibleJoin(t *testing.T) {
+	p := epoch.NewProcess("a", 1, []algo.PeerName{"b"}, ring.New)
+	p.Step(algo.Input{Kind: algo.Contact, Time: 1, From: "b", Incarnation: 1}, nil)
+	before := p.AppendState(nil)
+	for _, e := range []epoch.Epoch{
+		{member("stranger", 1, 0)},
+		{member("a", 1, 1)},
+		{member("a", 2, 0)},
+	} {
+		out := p.Step(algo.Input{Kind: algo.Receive, Time: 2, From: "b", Message: epoch.Join{Epoch: e}}, nil)
+		if len(out) != 1 || out[0].Kind != algo.Note || !slices.Equal(p.AppendState(nil), before) {
+			t.Errorf("a join for %v: %v", e, out)
+		}
+	}
+}

@@ -63,6 +63,22 @@ func TestSection(t *testing.T) {
 	}
 }
 
+// An entry that was given back at once, because its caller had given up, leaves
+// nothing in the shared file.
+func TestGivenBack(t *testing.T) {
+	run := tracetest.Play(tracetest.Config{Seed: 4, Peers: 3, Entries: 2})
+	lines := sectionOf(run)
+	first := slices.MinFunc(holds(run), func(a, b [2]*trace.Event) int { return int(a[0].Token) - int(b[0].Token) })
+	first[1].Reason = trace.GivenBack
+	dir := write(t, texts(run))
+	if err := os.WriteFile(filepath.Join(dir, SectionFile), []byte(strings.Join(lines[2:], "")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := Dir(dir); err != nil || r.Verdict != True {
+		t.Errorf("%v %+v", err, r)
+	}
+}
+
 // TestKilledInside has b killed in the critical section.
 func TestKilledInside(t *testing.T) {
 	run := tracetest.Play(tracetest.Config{Seed: 4, Peers: 3, Entries: 2})
