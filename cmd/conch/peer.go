@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/conchlock/conch"
 	"github.com/conchlock/conch/algo"
@@ -77,12 +76,12 @@ func peerCommand() *cobra.Command {
 }
 
 // check finds what is wrong with single flags.
-func (o *peerOptions) check(flags *pflag.FlagSet) error {
+func (o *peerOptions) check(cmd *cobra.Command) error {
 	if o.section.every < 0 || o.section.entries < 0 || o.section.work < 0 {
 		return usage("--enter-every, --entries and --work cannot be negative")
 	}
 	for _, name := range []string{"entries", "critical-section", "lock", "work", "seed"} {
-		if o.section.every == 0 && flags.Changed(name) {
+		if o.section.every == 0 && cmd.Flags().Changed(name) {
 			return usage("--%s goes with --enter-every", name)
 		}
 	}
@@ -115,7 +114,7 @@ func (o *peerOptions) check(flags *pflag.FlagSet) error {
 
 // complete turns flags into the configuration.
 func (o *peerOptions) complete(cmd *cobra.Command) error {
-	if err := o.check(cmd.Flags()); err != nil {
+	if err := o.check(cmd); err != nil {
 		return err
 	}
 	if o.peersFile != "" {
