@@ -137,9 +137,17 @@ func runDemo(cmd *cobra.Command, o *demoOptions) error {
 	if err := verdict.WriteText(out); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nRead on: conch explain %s --entry %d; the logs are %s\n",
-		o.dir, told, filepath.Join(o.dir, "*.log"))
+	fmt.Fprintf(out, "\nRead on: %s explain %s --entry %d; the logs are %s\n",
+		command(), o.dir, told, filepath.Join(o.dir, "*.log"))
 	return verdictError(verdict)
+}
+
+// command is how this program was started, as far as others can do it too.
+func command() string {
+	if strings.Contains(os.Args[0], "go-build") {
+		return "go run ./cmd/conch"
+	}
+	return "conch"
 }
 
 // compete runs the peers until each has made its entries, then ends them.
