@@ -13,6 +13,7 @@ import (
 func explainCommand() *cobra.Command {
 	var lock string
 	var entry int
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "explain DIR",
 		Short: "Tell which messages led to an entry, and why each was sent",
@@ -30,10 +31,18 @@ func explainCommand() *cobra.Command {
 			if problem != nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "conch: the traces have gaps, and so may this story: %v\n", problem)
 			}
+			if asJSON {
+				story, err := stories.Story(entry)
+				if err != nil {
+					return err
+				}
+				return printJSON(cmd.OutOrStdout(), map[string]any{"entry": entry, "story": story})
+			}
 			return tell(cmd.OutOrStdout(), stories, entry, legend)
 		},
 	}
 	cmd.Flags().StringVar(&lock, "lock", "", "the lock (default: the only one in the traces)")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the lines of the story as JSON")
 	cmd.Flags().IntVar(&entry, "entry", 1, "which entry of the lock, in the order of its tokens")
 	return cmd
 }

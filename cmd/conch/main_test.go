@@ -129,6 +129,9 @@ func TestDemo(t *testing.T) {
 			if code, story, stderr := runConch(t, "explain", dir, "--entry", "2"); code != exitOK || !strings.Contains(stdout, strings.TrimPrefix(story, legend+"\n")) {
 				t.Errorf("explain: exit %d, and not what the demo told:\n%s%s", code, story, stderr)
 			}
+			if code, story, stderr := runConch(t, "explain", dir, "--json"); code != exitOK || !strings.Contains(story, `"Entry 1 of lock`) {
+				t.Errorf("explain as JSON: exit %d\n%s%s", code, story, stderr)
+			}
 			if code, _, stderr := runConch(t, "explain", dir, "--entry", "100"); code != exitFalse || !strings.Contains(stderr, "100") {
 				t.Errorf("explain an entry that is not there: exit %d, %q", code, stderr)
 			}
