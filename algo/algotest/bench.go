@@ -1,9 +1,11 @@
 package algotest
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/algo/epoch"
 )
 
 // Bench is a network under the eyes of a test that measures it. Whatever breaks
@@ -29,9 +31,22 @@ func NewBench(t testing.TB, peers int, create NewProcess) *Bench {
 	return b
 }
 
+// EachBench runs a test of a paper's claim on clusters of several sizes, with the
+// machine alone and under package epoch, which must cost nothing while nobody
+// restarts.
+func EachBench(t *testing.T, machine epoch.New, sizes []int, test func(t *testing.T, n int, b *Bench)) {
+	under := func(self algo.PeerName, incarnation algo.Incarnation, others []algo.PeerName) algo.Process {
+		return epoch.NewProcess(self, incarnation, others, machine)
+	}
+	for _, n := range sizes {
+		t.Run(fmt.Sprintf("alone/%d", n), func(t *testing.T) { test(t, n, NewBench(t, n, Single(machine))) })
+		t.Run(fmt.Sprintf("epoch/%d", n), func(t *testing.T) { test(t, n, NewBench(t, n, under)) })
+	}
+}
+
 // Single makes a process of one lock's machine as it is: without restarts, and
 // with the same machine from entry to entry.
-func Single(machine func(self algo.PeerName, incarnation algo.Incarnation, others []algo.PeerName) algo.Machine) NewProcess {
+func Single(machine epoch.New) NewProcess {
 	return func(self algo.PeerName, incarnation algo.Incarnation, others []algo.PeerName) algo.Process {
 		return single{machine(self, incarnation, others)}
 	}

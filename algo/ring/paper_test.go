@@ -1,32 +1,17 @@
 package ring_test
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/algo/algotest"
-	"github.com/conchlock/conch/algo/epoch"
 	"github.com/conchlock/conch/algo/ring"
 )
 
-// Every claim is tested on the machine alone and under package epoch, which
-// must cost nothing while nobody restarts.
 func each(t *testing.T, sizes []int, test func(t *testing.T, n int, b *algotest.Bench)) {
-	processes := map[string]algotest.NewProcess{
-		"alone": algotest.Single(ring.New),
-		"epoch": func(self algo.PeerName, inc algo.Incarnation, others []algo.PeerName) algo.Process {
-			return epoch.NewProcess(self, inc, others, ring.New)
-		},
-	}
-	for name, process := range processes {
-		for _, n := range sizes {
-			t.Run(fmt.Sprintf("%s/%d", name, n), func(t *testing.T) {
-				test(t, n, algotest.NewBench(t, n, process))
-			})
-		}
-	}
+	t.Helper()
+	algotest.EachBench(t, ring.New, sizes, test)
 }
 
 var sizes = []int{1, 2, 3, 5, 9}
