@@ -3,6 +3,7 @@ package conch
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -23,7 +24,7 @@ func (p *Peer) start(cfg Config) error {
 	if err != nil {
 		return err
 	}
-	recorder, err := p.openTrace(cfg)
+	recorder, logger, err := p.openTrace(cfg)
 	if err != nil {
 		return err
 	}
@@ -49,7 +50,7 @@ func (p *Peer) start(cfg Config) error {
 		Cluster:     cfg.Cluster,
 		Algorithm:   cfg.Algorithm,
 		TTL:         cfg.TTL,
-		Logger:      cfg.Logger,
+		Logger:      logger,
 		Outdated: func(known algo.Incarnation) {
 			select {
 			case outdated <- known:
@@ -69,7 +70,7 @@ func (p *Peer) start(cfg Config) error {
 		Process:     process,
 		Transport:   links,
 		Recorder:    recorder,
-		Logger:      cfg.Logger,
+		Logger:      logger,
 		Clock:       kept,
 	})
 	if err != nil {
@@ -105,36 +106,35 @@ func (p *Peer) openState(cfg Config) (*state.State, error) {
 }
 
 // openTrace returns who takes the peer's events: the trace, the log, both, or
-// nobody.
-func (p *Peer) openTrace(cfg Config) (trace.Recorder, error) {
+// nobody; and the logger for everything else. Neither ever makes the peer wait
+// for a log that takes no more.
+func (p *Peer) openTrace(cfg Config) (trace.Recorder, *slog.Logger, error) {
 	var recorders []trace.Recorder
-	if cfg.TraceDir != "" {
-		w, err := trace.Open(filepath.Join(cfg.TraceDir, cfg.Name+".ndjson"), trace.Options{
-			Cap: traceCap,
-			OnError: func(err error) {
-				if cfg.Logger != nil {
-					cfg.Logger.Error("the trace cannot be written", "error", err)
-				}
-			},
-		})
-		if err != nil {
-			return nil, err
-		}
-		p.release = append(p.release, w.Close)
-		recorders = append(recorders, w)
-	}
+	logger := slog.New(slog.DiscardHandler)
 	if cfg.Logger != nil {
 		log := trace.NewLog(cfg.Logger)
 		p.release = append(p.release, log.Close)
 		recorders = append(recorders, log)
+		logger = log.Logger()
+	}
+	if cfg.TraceDir != "" {
+		w, err := trace.Open(filepath.Join(cfg.TraceDir, cfg.Name+".ndjson"), trace.Options{
+			Cap:     traceCap,
+			OnError: func(err error) { logger.Error("the trace cannot be written", "error", err) },
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		p.release = append(p.release, w.Close)
+		recorders = append(recorders, w)
 	}
 	switch len(recorders) {
 	case 0:
-		return nil, nil
+		return nil, logger, nil
 	case 1:
-		return recorders[0], nil
+		return recorders[0], logger, nil
 	}
-	return trace.Tee(recorders...), nil
+	return trace.Tee(recorders...), logger, nil
 }
 
 // Name returns the peer's name.

@@ -20,9 +20,15 @@ type Log struct {
 	done   chan struct{} // closed when the goroutine has ended
 
 	mu      sync.Mutex // guards what follows
-	records []slog.Record
+	records []logRecord
 	lost    int
 	closed  bool
+}
+
+// logRecord is a record on its way to a handler.
+type logRecord struct {
+	to     slog.Handler
+	record slog.Record
 }
 
 const (
@@ -42,7 +48,7 @@ func NewLog(logger *slog.Logger) *Log {
 // run handles records until the Log is closed and none is left.
 func (l *Log) run() {
 	defer close(l.done)
-	var records []slog.Record
+	var records []logRecord
 	for range l.wake {
 		l.mu.Lock()
 		records, l.records = l.records, records[:0]
@@ -52,7 +58,7 @@ func (l *Log) run() {
 		for _, r := range records {
 			// A log that cannot be written is no reason to stop, and there is
 			// nowhere left to say so.
-			_ = l.logger.Handler().Handle(context.Background(), r)
+			_ = r.to.Handle(context.Background(), r.record)
 		}
 		clear(records)
 		if lost > 0 {
@@ -120,13 +126,39 @@ func (l *Log) Record(e *Event) {
 		attrs = append(attrs, slog.String("reason", e.Reason))
 	}
 	r.AddAttrs(attrs...)
+	l.put(l.logger.Handler(), r)
+}
+
+func (l *Log) put(to slog.Handler, r slog.Record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.records) >= logMax {
 		l.lost++
 		return
 	}
-	l.records = append(l.records, r)
+	l.records = append(l.records, logRecord{to, r})
+}
+
+// Logger returns a logger for what is no event. Its records take the same way:
+// whoever logs does not wait either.
+func (l *Log) Logger() *slog.Logger { return slog.New(queued{l, l.logger.Handler()}) }
+
+// queued is the handler of Log.Logger.
+type queued struct {
+	log *Log
+	to  slog.Handler
+}
+
+func (q queued) Enabled(ctx context.Context, level slog.Level) bool { return q.to.Enabled(ctx, level) }
+func (q queued) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return queued{q.log, q.to.WithAttrs(attrs)}
+}
+func (q queued) WithGroup(name string) slog.Handler { return queued{q.log, q.to.WithGroup(name)} }
+
+func (q queued) Handle(_ context.Context, r slog.Record) error {
+	q.log.put(q.to, r.Clone())
+	q.log.Flush()
+	return nil
 }
 
 func logLevel(e *Event) slog.Level {

@@ -61,7 +61,8 @@ func TestLogStuck(t *testing.T) {
 		var b bytes.Buffer
 		h := stuck{slog.NewTextHandler(&b, nil), make(chan struct{})}
 		l := NewLog(slog.New(h))
-		const events = 3 * logMax // one in the handler, one waiting, one lost
+		l.Logger().With("peer", "a").Warn("something else") // does not wait either
+		const events = 3 * logMax                           // one in the handler, one waiting, one lost
 		e := startEvent(1)
 		for range events {
 			l.Record(&e)
@@ -82,6 +83,9 @@ func TestLogStuck(t *testing.T) {
 		}
 		if lost == 0 {
 			t.Error("the log does not say how many records are lost")
+		}
+		if !strings.Contains(b.String(), `msg="something else" peer=a`) {
+			t.Error("what was logged beside the events is missing")
 		}
 		if got := strings.Count(b.String(), "msg=starts"); got+lost != events {
 			t.Errorf("%d records and %d lost, of %d", got, lost, events)
