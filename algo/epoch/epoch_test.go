@@ -1,11 +1,13 @@
 package epoch_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/algo/epoch"
+	"github.com/conchlock/conch/algo/ricartagrawala"
 	"github.com/conchlock/conch/algo/ring"
 )
 
@@ -66,8 +68,10 @@ func TestAsideIsBounded(t *testing.T) {
 	for {
 		now++
 		out := p.Step(algo.Input{Kind: algo.Receive, Lock: "x", Time: now, From: "b", Message: ring.Want{}}, nil)
-		if err := p.Check(); err != nil {
-			t.Fatal(err)
+		if now%1024 == 0 {
+			if err := p.Check(); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if len(out) == 1 && out[0].Kind == algo.Note {
 			if now > 1<<20 {
@@ -80,8 +84,36 @@ func TestAsideIsBounded(t *testing.T) {
 		}
 		break
 	}
+	if err := p.Check(); err != nil {
+		t.Fatal(err)
+	}
 	if size := len(p.AppendState(nil)); size > 200 {
 		t.Errorf("%d bytes are left of what was put aside", size)
+	}
+}
+
+// As many requests as the others may have open at a time are not too many, even
+// from all of them at once.
+func TestAsideHasRoom(t *testing.T) {
+	p := epoch.NewProcess("a", 1, []algo.PeerName{"b", "c", "d"}, ricartagrawala.New)
+	var now algo.Time
+	for _, from := range []algo.PeerName{"b", "c"} {
+		now++
+		p.Step(algo.Input{Kind: algo.Contact, Time: now, From: from, Incarnation: 1}, nil)
+	}
+	for i := range 16384 {
+		for _, from := range []algo.PeerName{"b", "c"} {
+			now++
+			request := ricartagrawala.Request{Stamp: algo.Stamp{Time: now, Peer: from, Incarnation: 1}}
+			out := p.Step(algo.Input{Kind: algo.Receive, Lock: fmt.Sprint(i), Time: now, From: from, Message: request}, nil)
+			if len(out) != 1 || out[0].Kind != algo.Note {
+				t.Fatalf("request %d of %s: %v", i, from, out)
+			}
+		}
+	}
+	replies := p.Step(algo.Input{Kind: algo.Contact, Time: now + 1, From: "d", Incarnation: 1}, nil)
+	if len(replies) != 2*16384 {
+		t.Errorf("%d replies once everybody is there", len(replies))
 	}
 }
 

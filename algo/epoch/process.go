@@ -85,11 +85,13 @@ type lock struct {
 	old     bool         // inside, and has been since before this epoch
 }
 
-// asideMax is how many messages can be put aside. They come while another
-// peer has begun and this one has not, because the two learn of a third at
-// different times; that is short, unless the third is gone for good. One
-// message more, and this peer begins anew as after any other loss.
-const asideMax = 1 << 14
+// asideMax is how many messages can be put aside, times the number of other
+// peers. They come while another peer has begun and this one has not, because the
+// two learn of a third at different times; that is short, unless the third is
+// gone for good. It leaves room for two about each lock that the runtime lets a
+// peer want at a time. One message more, and this peer begins anew as after any
+// other loss.
+const asideMax = 1 << 15
 
 // packet is a message that was put aside.
 type packet struct {
@@ -198,7 +200,7 @@ func (p *Process) stepInner(from *peer, in algo.Input, out []algo.Output) []algo
 	switch {
 	case !from.joined.Equal(p.epoch):
 		return append(out, algo.Output{Kind: algo.Note, Lock: in.Lock, Why: whyOldEpoch})
-	case (!p.begun || p.closed(in.Lock)) && len(p.aside) == asideMax:
+	case (!p.begun || p.closed(in.Lock)) && len(p.aside) >= asideMax*len(p.others):
 		p.life.Losses++
 		return p.end(p.epoch.with(Member{p.self, p.life}), whyFull, in.Time, out)
 	case !p.begun || p.closed(in.Lock):

@@ -28,17 +28,24 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// interruptible returns a context that ends at the first interrupt. A second
-// one ends the process at once.
+// interruptible returns a context that ends at the first interrupt, or when the
+// terminal is closed. A second interrupt ends the process at once. What was
+// ignored when the process was started (by nohup, say) stays ignored.
 func interruptible() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	interrupts, hangUp := make(chan os.Signal, 2), make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(hangUp, syscall.SIGHUP)
+	}
 	ignoreTerminal()
 	go func() {
-		<-signals
+		select {
+		case <-interrupts:
+		case <-hangUp: // it may come twice: from the system and from the shell
+		}
 		cancel()
-		<-signals
+		<-interrupts
 		os.Exit(130)
 	}()
 	return ctx

@@ -38,7 +38,7 @@ func enterRepeatedly(ctx context.Context, peer *conch.Peer, o sectionOptions, ou
 			return o.critical(ctx, peer.Name(), token, work)
 		})
 		switch {
-		case ctx.Err() != nil || errors.Is(err, conch.ErrClosed):
+		case errors.Is(err, context.Canceled) || errors.Is(err, conch.ErrClosed):
 			return nil
 		case err != nil:
 			return err

@@ -23,7 +23,8 @@ type lock struct {
 
 // maxLocks bounds the locks that are held or wanted at one peer at a time. After
 // a restart of another peer, all of them are asked for in one step and named in
-// one message: that has to fit into a link (link.Limits, link.MaxPacket).
+// one message: that has to fit into a link (link.Limits, link.MaxPacket), and
+// into what others put aside (epoch's asideMax).
 const maxLocks = 16384
 
 // waiter is a caller that waits for a lock.
@@ -72,7 +73,7 @@ func (n *Node) enqueue(name string, w *waiter) error {
 	l := n.locks[name]
 	if l == nil {
 		if len(n.locks) >= maxLocks {
-			return fmt.Errorf("%d locks are held or wanted at this peer, and that is the limit", maxLocks)
+			return fmt.Errorf("%d locks are held or wanted at this peer, and that is the limit: unlock some first", maxLocks)
 		}
 		l = &lock{name: name}
 		n.locks[name] = l
@@ -142,7 +143,7 @@ func (h *Hold) Release() error {
 		return context.Cause(h.ctx)
 	}
 	n.leave(h, context.Canceled, "")
-	return nil
+	return n.failure // the others may not know that it has left: nobody else is inside
 }
 
 // Token returns the hold's fencing token.

@@ -139,8 +139,8 @@ func (n *Node) end() {
 	}
 }
 
-// unlock ends a turn with the node, and hands what was recorded in it to the
-// kernel.
+// unlock ends a turn with the node, and hands what was recorded in it on: a
+// trace to the kernel, a log to its goroutine.
 func (n *Node) unlock() {
 	n.mu.Unlock()
 	if n.cfg.Recorder != nil {

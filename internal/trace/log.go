@@ -91,7 +91,7 @@ func (l *Log) Close() error {
 	case <-l.done:
 		return nil
 	case <-t.C:
-		return errors.New("the log takes no more records")
+		return errors.New("the log took no more records for 2s, and some are lost: is somebody reading it?")
 	}
 }
 
