@@ -36,7 +36,7 @@ func (p *Peer) start(cfg Config) error {
 			others = append(others, algo.PeerName(name))
 		}
 	}
-	process, err := roster.Process(cfg.Algorithm, p.name, kept.Incarnation(), others)
+	process, err := roster.New(cfg.Algorithm)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (p *Peer) start(cfg Config) error {
 		Self:        p.name,
 		Incarnation: kept.Incarnation(),
 		Peers:       others,
-		Process:     process,
+		Process:     process(algo.Setup{Self: p.name, Incarnation: kept.Incarnation(), Others: others}),
 		Transport:   links,
 		Recorder:    recorder,
 		Logger:      logger,

@@ -49,6 +49,11 @@ type Process interface {
 	// peer's open request for the lock further.
 	WaitsFor(lock string) []PeerName
 
+	// Wake returns the instant at which the process wants a Tick; Never if it
+	// waits for no time to pass. A later Tick does no harm but to speed, and
+	// an earlier one does nothing.
+	Wake() Instant
+
 	Check() error
 	Clone() Process
 	AppendState(dst []byte) []byte
@@ -74,7 +79,15 @@ const (
 	// is the one already known, that messages between the two were lost.
 	// The handshake says From's Lamport clock, and Time is above it: after a
 	// restart of everybody no other message would carry the old times on.
+	// A Contact is an Up, too.
 	Contact
+	// Up: messages reach From and come from it, as far as this peer can tell.
+	Up
+	// Down: they do not, at least one way. Nothing is lost by that: a link
+	// keeps what it has to carry until the next Up or Contact.
+	Down
+	// Tick: time has passed. It comes at or after each Wake.
+	Tick
 )
 
 func (k InputKind) String() string {
@@ -89,6 +102,12 @@ func (k InputKind) String() string {
 		return "receive"
 	case Contact:
 		return "contact"
+	case Up:
+		return "up"
+	case Down:
+		return "down"
+	case Tick:
+		return "tick"
 	}
 	return "unknown input"
 }
@@ -96,13 +115,15 @@ func (k InputKind) String() string {
 // Input is one thing that happens to a peer.
 type Input struct {
 	Kind InputKind
-	Lock string // the lock it is about; empty for Contact and for messages about no single lock
-	Time Time   // the peer's Lamport clock after this event; larger at every input
+	Lock string  // the lock it is about; empty for messages about no single lock and where no lock is meant
+	Time Time    // the peer's Lamport clock after this event; larger at every input
+	Now  Instant // the peer's clock, read just before this step; never smaller than before
 
-	From        PeerName    // Receive, Contact
+	From        PeerName    // Receive, Contact, Up, Down
 	Message     Message     // Receive
 	Incarnation Incarnation // Contact
 	KnewMe      bool        // Contact: From has known an earlier incarnation of this peer
+	Fresh       bool        // Contact: From's memory began with its present incarnation (Setup.Fresh)
 }
 
 // OutputKind says what is to be done.
@@ -111,8 +132,17 @@ type OutputKind uint8
 const (
 	// Send: hand Message to the link to To.
 	Send OutputKind = iota + 1
-	// Enter: this peer is now in the critical section, with Token.
+	// Enter: this peer is now in the critical section, with Token, until
+	// Deadline at the latest.
 	Enter
+	// Extend: this peer may stay until Deadline.
+	Extend
+	// Lost: this peer is in the critical section no more, its lease has ended.
+	// Its Release, if that is the input, is taken as said.
+	Lost
+	// Floor: before any output after this one is carried out, it must be
+	// certain that the next incarnation's Setup.Floor is at least Token.
+	Floor
 	// Note: nothing is to be done; Why says why the machine sent nothing.
 	Note
 )
@@ -125,6 +155,10 @@ type Output struct {
 
 	To      PeerName // Send; Note: the peer that was held back, if any
 	Message Message  // Send
-	Token   Token    // Enter
-	Why     Reason
+	Upkeep  bool     // Send: no entry needs it; it keeps a lease or a request alive, or ends one
+	Token   Token    // Enter, Lost, Floor
+	// Deadline is when the hold ends, by this peer's own clock; Never without
+	// leases. Enter, Extend.
+	Deadline Instant
+	Why      Reason
 }

@@ -2,31 +2,33 @@ package algotest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/algo/epoch"
+	"github.com/conchlock/conch/internal/sim"
 )
 
 // Bench is a network under the eyes of a test that measures it. Whatever breaks
 // a rule fails the test.
 type Bench struct {
 	t       testing.TB
-	net     *Network
+	net     *sim.Network
 	Sent    map[string]int // messages by kind, since the last Reset
 	Entries []algo.PeerName
 }
 
 // NewBench starts peers a, b, c and so on that know each other.
-func NewBench(t testing.TB, peers int, create NewProcess) *Bench {
+func NewBench(t testing.TB, peers int, create sim.NewProcess) *Bench {
 	t.Helper()
-	n, err := NewNetwork(Config{New: create, Peers: Names(peers)})
+	n, err := sim.NewNetwork(sim.Config{New: create, Peers: sim.Names(peers)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := &Bench{t: t, net: n, Sent: make(map[string]int)}
-	for _, s := range n.contacts() {
-		b.do(s)
+	if err := n.MakeContact(); err != nil {
+		t.Fatal(err)
 	}
 	return b
 }
@@ -35,9 +37,7 @@ func NewBench(t testing.TB, peers int, create NewProcess) *Bench {
 // machine alone and under package epoch, which must cost nothing while nobody
 // restarts.
 func EachBench(t *testing.T, machine epoch.New, sizes []int, test func(t *testing.T, n int, b *Bench)) {
-	under := func(self algo.PeerName, incarnation algo.Incarnation, others []algo.PeerName) algo.Process {
-		return epoch.NewProcess(self, incarnation, others, machine)
-	}
+	under := func(s algo.Setup) algo.Process { return epoch.NewProcess(s.Self, s.Incarnation, s.Others, machine) }
 	for _, n := range sizes {
 		t.Run(fmt.Sprintf("alone/%d", n), func(t *testing.T) { test(t, n, NewBench(t, n, Single(machine))) })
 		t.Run(fmt.Sprintf("epoch/%d", n), func(t *testing.T) { test(t, n, NewBench(t, n, under)) })
@@ -46,10 +46,8 @@ func EachBench(t *testing.T, machine epoch.New, sizes []int, test func(t *testin
 
 // Single makes a process of one lock's machine as it is: without restarts, and
 // with the same machine from entry to entry.
-func Single(machine epoch.New) NewProcess {
-	return func(self algo.PeerName, incarnation algo.Incarnation, others []algo.PeerName) algo.Process {
-		return single{machine(self, incarnation, others)}
-	}
+func Single(machine epoch.New) sim.NewProcess {
+	return func(s algo.Setup) algo.Process { return single{machine(s.Self, s.Incarnation, s.Others)} }
 }
 
 type single struct{ algo.Machine }
@@ -61,15 +59,16 @@ func (s single) Step(in algo.Input, out []algo.Output) []algo.Output {
 	first := len(out)
 	out = s.Machine.Step(in, out)
 	for i := first; i < len(out); i++ {
-		out[i].Lock = in.Lock
+		out[i].Lock, out[i].Deadline = in.Lock, algo.Never
 	}
 	return out
 }
 
 func (s single) WaitsFor(string) []algo.PeerName { return s.Machine.WaitsFor() }
+func (s single) Wake() algo.Instant              { return algo.Never }
 func (s single) Clone() algo.Process             { return single{s.Machine.Clone()} }
 
-func (b *Bench) do(s Step) {
+func (b *Bench) do(s sim.Step) {
 	b.t.Helper()
 	e, err := b.net.Do(s)
 	for _, o := range e.Outputs {
@@ -78,10 +77,10 @@ func (b *Bench) do(s Step) {
 			b.Sent[o.Message.Kind()]++
 		case algo.Enter:
 			at := int(s.Peer)
-			if s.Op == Deliver {
+			if s.Op == sim.Deliver {
 				at = int(s.Other)
 			}
-			b.Entries = append(b.Entries, b.net.names[at])
+			b.Entries = append(b.Entries, b.net.PeerNames()[at])
 		}
 	}
 	if err != nil {
@@ -105,31 +104,28 @@ func (b *Bench) Total() int {
 }
 
 // Request, Cancel and Release are steps of one peer.
-func (b *Bench) Request(p algo.PeerName) { b.t.Helper(); b.local(Request, p) }
-func (b *Bench) Cancel(p algo.PeerName)  { b.t.Helper(); b.local(Cancel, p) }
-func (b *Bench) Release(p algo.PeerName) { b.t.Helper(); b.local(Release, p) }
+func (b *Bench) Request(p algo.PeerName) { b.t.Helper(); b.local(sim.Request, p) }
+func (b *Bench) Cancel(p algo.PeerName)  { b.t.Helper(); b.local(sim.Cancel, p) }
+func (b *Bench) Release(p algo.PeerName) { b.t.Helper(); b.local(sim.Release, p) }
 
-func (b *Bench) local(op Op, p algo.PeerName) {
+func (b *Bench) local(op sim.Op, p algo.PeerName) {
 	b.t.Helper()
-	i, err := b.net.peerIndex(string(p))
-	if err == nil {
-		err = b.net.Refuse(Step{Op: op, Peer: i})
-	}
-	if err != nil {
+	step := sim.Step{Op: op, Peer: uint8(slices.Index(b.net.PeerNames(), p))}
+	if err := b.net.Refuse(step); err != nil {
 		b.t.Fatal(err)
 	}
-	b.do(Step{Op: op, Peer: i})
+	b.do(step)
 }
 
 // Round lets one message delay pass: what is on its way now arrives. It reports
 // whether anything was.
 func (b *Bench) Round() bool {
 	b.t.Helper()
-	var due []Step
-	for i := range b.net.names {
-		for j := range b.net.names {
-			for range b.net.pair(i, j).queue {
-				due = append(due, Step{Op: Deliver, Peer: uint8(i), Other: uint8(j)})
+	var due []sim.Step
+	for i := range b.net.PeerNames() {
+		for j := range b.net.PeerNames() {
+			for range b.net.Queued(i, j) {
+				due = append(due, sim.Step{Op: sim.Deliver, Peer: uint8(i), Other: uint8(j)})
 			}
 		}
 	}
@@ -148,9 +144,9 @@ func (b *Bench) Rest() {
 
 // Inside names the peer that is inside, or none.
 func (b *Bench) Inside() algo.PeerName {
-	for i, p := range b.net.peers {
-		if p.phase[0] == inside {
-			return b.net.names[i]
+	for i := range b.net.PeerNames() {
+		if b.net.Inside(i, 0) {
+			return b.net.PeerNames()[i]
 		}
 	}
 	return ""
@@ -172,9 +168,9 @@ func (b *Bench) Delay() int {
 func (b *Bench) FullLoad(entries int) {
 	b.t.Helper()
 	for len(b.Entries) < entries {
-		for i := range b.net.names {
-			if b.net.peers[i].phase[0] == idle {
-				b.do(Step{Op: Request, Peer: uint8(i)})
+		for i := range b.net.PeerNames() {
+			if !b.net.Wants(i, 0) && !b.net.Inside(i, 0) {
+				b.do(sim.Step{Op: sim.Request, Peer: uint8(i)})
 			}
 		}
 		moved := b.Round()

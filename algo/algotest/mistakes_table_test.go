@@ -18,7 +18,7 @@ var mistakes = []mistake{
 	},
 	{
 		what: "a handshake does not move the clock",
-		file: "algotest/step.go",
+		file: "../internal/sim/step.go",
 		old:  "}, other.born",
 		new:  "}, 0",
 		by:   "explorer random scenario",

@@ -7,7 +7,8 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 
-	"github.com/conchlock/conch/algo/algotest"
+	"github.com/conchlock/conch/algo/roster"
+	"github.com/conchlock/conch/internal/sim"
 )
 
 // TestScenarios plays testdata/scenarios. To write down what they tell now:
@@ -23,12 +24,12 @@ func TestScenarios(t *testing.T) {
 	for _, file := range files {
 		about := filepath.Base(filepath.Dir(file))
 		t.Run(about+"/"+strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			s := &algotest.Scenario{Algorithms: algorithm}
+			s := &sim.Scenario{Algorithms: roster.New}
 			datadriven.RunTest(t, file, func(t *testing.T, d *datadriven.TestData) string {
 				var told strings.Builder
 				for line := range strings.Lines(d.FullCmd() + "\n" + d.Input) {
 					if strings.HasPrefix(line, "algorithm ") { // a file may hold several runs
-						s = &algotest.Scenario{Algorithms: algorithm}
+						s = &sim.Scenario{Algorithms: roster.New}
 					}
 					out, err := s.Exec(line)
 					told.WriteString(out)
@@ -52,7 +53,7 @@ func FuzzScenario(f *testing.F) {
 		if len(text) > 2000 {
 			t.Skip()
 		}
-		s := &algotest.Scenario{Algorithms: algorithm}
+		s := &sim.Scenario{Algorithms: roster.New}
 		told, err := s.Play(text)
 		if err != nil && !strings.HasPrefix(err.Error(), "line ") {
 			t.Errorf("error without a line: %v", err)

@@ -1,14 +1,17 @@
+// Package algotest is the suite that every algorithm passes, and what tests of
+// a paper's claims share. Its tests hold the scenarios and the mistakes.
 package algotest
 
 import (
-	"fmt"
 	"testing"
+
+	"github.com/conchlock/conch/internal/sim"
 )
 
 // Suite is what every algorithm passes.
 type Suite struct {
 	Algorithm string
-	New       NewProcess
+	New       sim.NewProcess
 	Effort    Effort
 }
 
@@ -34,7 +37,7 @@ func (s Suite) Run(t *testing.T) {
 	})
 }
 
-func explore(t *testing.T, x Explorer) {
+func explore(t *testing.T, x sim.Explorer) {
 	r := x.Run()
 	t.Log(r)
 	if r.Failure != nil {
@@ -46,7 +49,7 @@ func explore(t *testing.T, x Explorer) {
 func (s Suite) random(t *testing.T) {
 	seeds := [...]uint64{Brief: 1000, Usual: 3000, Deep: 300_000}[s.Effort]
 	for seed := range seeds {
-		s.play(t, Random{Algorithm: s.Algorithm, New: s.New, Seed: seed})
+		s.play(t, sim.Random{Algorithm: s.Algorithm, New: s.New, Seed: seed})
 	}
 }
 
@@ -54,22 +57,22 @@ func (s Suite) random(t *testing.T) {
 func (s Suite) calm(t *testing.T) {
 	seeds := [...]uint64{Brief: 100, Usual: 500, Deep: 50_000}[s.Effort]
 	for seed := range seeds {
-		s.play(t, Random{Algorithm: s.Algorithm, New: s.New, Seed: seed, Calm: true})
+		s.play(t, sim.Random{Algorithm: s.Algorithm, New: s.New, Seed: seed, Calm: true})
 	}
 }
 
-func (s Suite) play(t *testing.T, r Random) {
+func (s Suite) play(t *testing.T, r sim.Random) {
 	if f := r.Run(); f != nil {
 		t.Fatalf("random, seed %d: %v\n\n%s", r.Seed, f, f.Scenario())
 	}
 }
 
 // explorers lists what is explored, small ones first.
-func (s Suite) explorers() []Explorer {
-	config := func(peers int, locks ...string) Config {
-		return Config{Algorithm: s.Algorithm, New: s.New, Peers: Names(peers), Locks: locks}
+func (s Suite) explorers() []sim.Explorer {
+	config := func(peers int, locks ...string) sim.Config {
+		return sim.Config{Algorithm: s.Algorithm, New: s.New, Peers: sim.Names(peers), Locks: locks}
 	}
-	brief := []Explorer{
+	brief := []sim.Explorer{
 		{Config: config(1), Requests: 2, Cancels: 1, Restarts: 2},
 		{Config: config(2), Requests: 1, Cancels: 1, Restarts: 1, Losses: 1},
 		{Config: config(2), Requests: 1, Restarts: 2},
@@ -80,7 +83,7 @@ func (s Suite) explorers() []Explorer {
 		{Config: config(3), Requests: 1, Met: true, Cancels: 1},
 		{Config: config(3), Requests: 1, Met: true, Restarts: 1},
 	}
-	usual := []Explorer{
+	usual := []sim.Explorer{
 		{Config: config(1), Requests: 2, Cancels: 1, Restarts: 2},
 		{Config: config(2), Requests: 2, Cancels: 1, Restarts: 1},
 		{Config: config(2), Requests: 1, Cancels: 1, Restarts: 2},
@@ -94,7 +97,7 @@ func (s Suite) explorers() []Explorer {
 		{Config: config(3), Requests: 1, Met: true, Losses: 1, MaxStates: 300_000},
 		{Config: config(3), Requests: 1, Restarts: 2, MaxStates: 300_000},
 	}
-	deep := []Explorer{
+	deep := []sim.Explorer{
 		{Config: config(2), Requests: 2, Cancels: 1, Restarts: 2},
 		{Config: config(2), Requests: 2, Cancels: 2, Restarts: 1, Losses: 1},
 		{Config: config(2), Requests: 2, Restarts: 3, Losses: 1},
@@ -112,24 +115,5 @@ func (s Suite) explorers() []Explorer {
 	for i := range deep {
 		deep[i].MaxStates = 60_000_000 // some gigabytes
 	}
-	return [...][]Explorer{Brief: brief, Usual: usual, Deep: append(usual, deep...)}[s.Effort]
-}
-
-func (e Explorer) String() string {
-	name := fmt.Sprintf("%d peers, %d requests each", len(e.Peers), e.Requests)
-	if len(e.Locks) > 1 {
-		name += fmt.Sprintf(" of %d locks", len(e.Locks))
-	}
-	if !e.Met {
-		name += ", first contacts"
-	}
-	for _, f := range [...]struct {
-		what string
-		max  int
-	}{{"cancels", e.Cancels}, {"restarts", e.Restarts}, {"losses", e.Losses}} {
-		if f.max > 0 {
-			name += fmt.Sprintf(", %d %s", f.max, f.what)
-		}
-	}
-	return name
+	return [...][]sim.Explorer{Brief: brief, Usual: usual, Deep: append(usual, deep...)}[s.Effort]
 }

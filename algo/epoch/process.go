@@ -223,6 +223,7 @@ func (p *Process) stepMachine(in algo.Input, out []algo.Output) []algo.Output {
 		out[i].Lock = in.Lock
 		if out[i].Kind == algo.Enter {
 			l.wanted, l.inside = false, true
+			out[i].Deadline = algo.Never // the papers know no leases
 		}
 	}
 	p.forget(in.Lock)
@@ -279,6 +280,9 @@ func (p *Process) WaitsFor(name string) []algo.PeerName {
 	}
 	return waits
 }
+
+// Wake implements algo.Process: the papers know no time.
+func (p *Process) Wake() algo.Instant { return algo.Never }
 
 // sortedLocks lists the locks in use by name: peers and locks are always
 // visited in order, so that a run can be repeated.

@@ -7,6 +7,7 @@ import (
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/algo/algotest"
 	"github.com/conchlock/conch/algo/ricartagrawala"
+	"github.com/conchlock/conch/internal/sim"
 )
 
 func each(t *testing.T, sizes []int, test func(t *testing.T, n int, b *algotest.Bench)) {
@@ -47,7 +48,7 @@ func TestPaperMessagesHeavyLoad(t *testing.T) {
 	each(t, sizes, func(t *testing.T, n int, b *algotest.Bench) {
 		for range 3 {
 			b.Reset()
-			for _, p := range algotest.Names(n) {
+			for _, p := range sim.Names(n) {
 				b.Request(p)
 			}
 			for b.Rest(); b.Inside() != ""; b.Rest() {
@@ -85,7 +86,7 @@ func TestPaperDeferral(t *testing.T) {
 		b.Request("a")
 		b.Rest()
 		b.Reset()
-		for _, p := range algotest.Names(n)[1:] {
+		for _, p := range sim.Names(n)[1:] {
 			b.Request(p)
 		}
 		b.Rest()
@@ -108,7 +109,7 @@ func TestPaperDelay(t *testing.T) {
 		if d := b.Delay(); d != 2 {
 			t.Errorf("an entry with nobody else there took %d message delays, want 2", d)
 		}
-		for _, p := range algotest.Names(n)[1:] {
+		for _, p := range sim.Names(n)[1:] {
 			b.Request(p)
 		}
 		b.Rest()

@@ -7,6 +7,7 @@ import (
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/algo/algotest"
 	"github.com/conchlock/conch/algo/ring"
+	"github.com/conchlock/conch/internal/sim"
 )
 
 func each(t *testing.T, sizes []int, test func(t *testing.T, n int, b *algotest.Bench)) {
@@ -36,7 +37,7 @@ func TestPaperRest(t *testing.T) {
 // and 2d message delays, for a token that rests d hops away.
 func TestPaperDistance(t *testing.T) {
 	each(t, sizes, func(t *testing.T, n int, b *algotest.Bench) {
-		names := algotest.Names(n)
+		names := sim.Names(n)
 		at := 0 // where the token rests
 		for step := range 3 * n {
 			to := (at + step) % n
@@ -78,7 +79,7 @@ func TestPaperFullLoad(t *testing.T) {
 // hops to the next who waits.
 func TestPaperDelay(t *testing.T) {
 	each(t, []int{2, 3, 5, 9}, func(t *testing.T, n int, b *algotest.Bench) {
-		names := algotest.Names(n)
+		names := sim.Names(n)
 		for d := 1; d < n; d++ {
 			at := slices.Index(names, restsAt(b, names))
 			b.Request(names[at])
@@ -105,7 +106,7 @@ func restsAt(b *algotest.Bench, names []algo.PeerName) algo.PeerName {
 func TestPaperWishesAreAbsorbed(t *testing.T) {
 	each(t, []int{3, 5, 9}, func(t *testing.T, n int, b *algotest.Bench) {
 		b.Request("a")
-		names := algotest.Names(n)
+		names := sim.Names(n)
 		for _, p := range names[1:] {
 			b.Request(p)
 		}

@@ -28,11 +28,13 @@ func Machine(name string) (epoch.New, error) {
 	return nil, fmt.Errorf("no algorithm is called %q; there are: %s", name, strings.Join(Names(), ", "))
 }
 
-// Process returns one incarnation's part in all locks.
-func Process(name string, self algo.PeerName, incarnation algo.Incarnation, others []algo.PeerName) (algo.Process, error) {
+// New returns the constructor of one incarnation's part in all locks.
+func New(name string) (func(algo.Setup) algo.Process, error) {
 	machine, err := Machine(name)
 	if err != nil {
 		return nil, err
 	}
-	return epoch.NewProcess(self, incarnation, others, machine), nil
+	return func(s algo.Setup) algo.Process {
+		return epoch.NewProcess(s.Self, s.Incarnation, s.Others, machine)
+	}, nil
 }

@@ -51,7 +51,7 @@ func (c *cluster) start(name algo.PeerName) {
 	c.t.Helper()
 	c.started++
 	others := slices.DeleteFunc(slices.Clone(c.names), func(o algo.PeerName) bool { return o == name })
-	process, err := roster.Process(c.algorithm, name, c.started, others)
+	process, err := roster.New(c.algorithm)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func (c *cluster) start(name algo.PeerName) {
 		Self:        name,
 		Incarnation: c.started,
 		Peers:       others,
-		Process:     process,
+		Process:     process(algo.Setup{Self: name, Incarnation: c.started, Others: others}),
 		Transport:   transport,
 		Recorder:    c.events[name],
 		Clock:       c.clocks[name],

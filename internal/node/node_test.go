@@ -338,13 +338,13 @@ func (c *closer) Flush() {
 func TestCloseDuringGrant(t *testing.T) {
 	for range 64 { // select takes the one or the other by chance
 		synctest.Test(t, func(t *testing.T) {
-			process, err := roster.Process("ricart-agrawala", "a", 1, nil)
+			process, err := roster.New("ricart-agrawala")
 			if err != nil {
 				t.Fatal(err)
 			}
 			c := &closer{}
 			n, err := node.Start(node.Config{
-				Self: "a", Incarnation: 1, Process: process,
+				Self: "a", Incarnation: 1, Process: process(algo.Setup{Self: "a", Incarnation: 1}),
 				Transport: memory.NewNetwork(1, "a").Transport("a", 1), Recorder: c, Clock: &ceiling{},
 			})
 			if err != nil {

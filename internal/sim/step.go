@@ -1,8 +1,9 @@
-package algotest
+package sim
 
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/conchlock/conch/algo"
 )
@@ -19,10 +20,15 @@ const (
 	Contact               // Peer learns of Other's present incarnation, on a new link
 	Restart               // Peer dies and comes back
 	Lose                  // the link between Peer and Other ends, with what is on it
+	Wipe                  // Peer dies and comes back with an empty disk
+	Down                  // Peer believes that the link to Other is down
+	Up                    // Peer sees that it is not
+	Wake                  // Peer sees that time has passed
+	Pass                  // time passes
 )
 
 var opNames = [...]string{Request: "request", Cancel: "cancel", Release: "release", Deliver: "deliver",
-	Contact: "contact", Restart: "restart", Lose: "lose"}
+	Contact: "contact", Restart: "restart", Lose: "lose", Wipe: "wipe", Down: "down", Up: "up", Wake: "wake", Pass: "pass"}
 
 func (o Op) String() string { return opNames[o] }
 
@@ -30,17 +36,23 @@ func (o Op) String() string { return opNames[o] }
 type Step struct {
 	Op    Op
 	Peer  uint8
-	Other uint8 // Deliver, Contact, Lose
-	Lock  uint8 // Request, Cancel, Release
+	Other uint8         // Deliver, Contact, Lose, Down, Up
+	Lock  uint8         // Request, Cancel, Release
+	Time  algo.Duration // Pass
 }
 
 // local says that the step is about a lock at one peer; pairwise, that it is
 // about two peers.
-func (o Op) local() bool    { return o == Request || o == Cancel || o == Release }
-func (o Op) pairwise() bool { return o == Deliver || o == Contact || o == Lose }
+func (o Op) local() bool { return o == Request || o == Cancel || o == Release }
+func (o Op) pairwise() bool {
+	return o == Deliver || o == Contact || o == Lose || o == Down || o == Up
+}
 
 // Format writes a step as a line of a scenario.
 func (n *Network) Format(s Step) string {
+	if s.Op == Pass {
+		return "pass " + time.Duration(s.Time).String()
+	}
 	line := s.Op.String() + " " + string(n.names[s.Peer])
 	if s.Op.pairwise() {
 		line += " " + string(n.names[s.Other])
@@ -67,16 +79,28 @@ func (n *Network) Enabled(dst []Step) []Step {
 			}
 		}
 		dst = append(dst, Step{Op: Restart, Peer: p})
+		if n.TTL > 0 {
+			dst = append(dst, Step{Op: Wipe, Peer: p})
+			if n.due(i) {
+				dst = append(dst, Step{Op: Wake, Peer: p})
+			}
+		}
 		for j := range n.peers {
-			for _, op := range [...]Op{Contact, Deliver, Lose} {
+			for _, op := range [...]Op{Contact, Deliver, Lose, Down, Up} {
 				if s := (Step{Op: op, Peer: p, Other: uint8(j)}); n.refusePair(s) == "" {
 					dst = append(dst, s)
 				}
 			}
 		}
 	}
+	if n.TTL > 0 {
+		dst = append(dst, Step{Op: Pass, Time: n.Tick})
+	}
 	return dst
 }
+
+// due says that it is time for a peer to see that time has passed.
+func (n *Network) due(i int) bool { return n.peers[i].process.Wake() <= n.now(i) }
 
 // Refuse says why a step is not possible now; nil if it is.
 func (n *Network) Refuse(s Step) error {
@@ -92,6 +116,10 @@ func (n *Network) refuse(s Step) string {
 	}
 	at := n.peers[s.Peer].phase[s.Lock]
 	switch {
+	case s.Op == Wake && !n.due(int(s.Peer)):
+		return "it waits for no time that is past"
+	case s.Op == Pass && s.Time <= 0:
+		return "time does not go back"
 	case s.Op == Request && at == waiting:
 		return "it waits already"
 	case s.Op == Request && at == inside:
@@ -112,6 +140,8 @@ func (n *Network) refusePair(s Step) string {
 	switch {
 	case s.Op == Contact && p.link == p.now:
 		return "nothing new to learn"
+	case (s.Op == Down || s.Op == Up) && (n.TTL == 0 || p.link == 0 || p.down == (s.Op == Down)):
+		return "nothing new to learn"
 	case s.Op == Deliver && len(p.queue) == 0:
 		return "nothing is on its way"
 	case s.Op == Deliver && p.queue[0].link != back.link:
@@ -128,7 +158,7 @@ func (n *Network) refusePair(s Step) string {
 // Event is what a step did. Outputs are valid until the next step.
 type Event struct {
 	Step    Step
-	Input   algo.Input // zero for Restart and Lose
+	Input   algo.Input // zero for Restart, Wipe, Lose and Pass
 	Outputs []algo.Output
 }
 
@@ -136,7 +166,7 @@ type Event struct {
 // possible panics.
 func (n *Network) Do(s Step) (Event, error) {
 	if reason := n.refuse(s); reason != "" {
-		panic("algotest: " + n.Format(s) + ": " + reason)
+		panic("sim: " + n.Format(s) + ": " + reason)
 	}
 	i, j := int(s.Peer), int(s.Other)
 	in := algo.Input{Lock: n.locks[s.Lock]}
@@ -156,8 +186,19 @@ func (n *Network) Do(s Step) (Event, error) {
 		return n.step(s, j, in, k.packet, k.time)
 	case Contact:
 		in, sent = n.contact(i, j)
-	case Restart:
-		return Event{Step: s}, n.restart(i)
+	case Restart, Wipe:
+		return Event{Step: s}, n.restart(i, s.Op == Wipe)
+	case Down, Up:
+		n.pair(i, j).down = s.Op == Down
+		in = algo.Input{Kind: algo.Up, From: n.names[j]}
+		if s.Op == Down {
+			in.Kind = algo.Down
+		}
+	case Wake:
+		in = algo.Input{Kind: algo.Tick}
+	case Pass:
+		n.passed += s.Time
+		return Event{Step: s}, n.check()
 	case Lose:
 		n.cut(i, j)
 		return Event{Step: s}, nil
@@ -169,7 +210,7 @@ func (n *Network) Do(s Step) (Event, error) {
 // the other's clock. Only its start is sure to be in it.
 func (n *Network) contact(i, j int) (in algo.Input, sent algo.Time) {
 	p, back := n.pair(i, j), n.pair(j, i)
-	p.link = p.now
+	p.link, p.down = p.now, false
 	back.keep(p.link)
 	other := n.peers[j]
 	if p.first == 0 {
@@ -180,15 +221,17 @@ func (n *Network) contact(i, j int) (in algo.Input, sent algo.Time) {
 		From:        n.names[j],
 		Incarnation: other.incarnation,
 		KnewMe:      back.first != 0 && back.first < n.peers[i].incarnation,
+		Fresh:       other.fresh,
 	}, other.born
 }
 
 // step gives an input to a peer and checks what comes of it.
 func (n *Network) step(s Step, i int, in algo.Input, k *packet, sent algo.Time) (Event, error) {
 	r := &n.result
+	in.Now = n.now(i)
 	if n.memo == nil {
 		var twin algo.Process
-		if n.twins {
+		if n.Twins {
 			twin = n.peers[i].process.Clone()
 		}
 		n.peers[i].step(in, sent, n.locks, twin, r)
@@ -214,14 +257,26 @@ func (n *Network) step(s Step, i int, in algo.Input, k *packet, sent algo.Time) 
 			return e, err
 		}
 	}
-	return e, nil
+	return e, n.check()
 }
 
-// enter checks an entry: nobody else is inside, and the token is above all
-// earlier ones.
+// check checks what holds between peers.
+func (n *Network) check() error {
+	if n.Invariant == nil {
+		return nil
+	}
+	var views [maxPeers]View
+	for i, p := range n.peers {
+		views[i] = View{Name: p.name, Process: p.process, Now: n.now(i)}
+	}
+	return n.Invariant(views[:len(n.peers)])
+}
+
+// enter checks an entry: nobody else is inside with a lease that still runs by
+// its own clock, and the token is above all earlier ones.
 func (n *Network) enter(i, lock int, token algo.Token) error {
 	for j, p := range n.peers {
-		if j != i && p.phase[lock] == inside {
+		if j != i && p.phase[lock] == inside && n.now(j) < p.deadline[lock] {
 			return fmt.Errorf("%s enters while %s is inside", n.names[i], p.name)
 		}
 	}

@@ -1,12 +1,11 @@
-// Package algotest drives algorithms by hand, by chance and exhaustively, and
+// Package sim drives algorithms by hand, by chance and exhaustively, and
 // checks after every step what a mutex must keep.
 //
 // A [Network] is a small cluster whose every step is somebody's explicit
 // choice. [Random] chooses by a seed, [Explorer] takes every choice there is, a
 // [Scenario] reads them from a file. All three run the algo.Process that
-// production runs; nothing is modelled twice. [Suite] is what every
-// algorithm passes.
-package algotest
+// production runs; nothing is modelled twice.
+package sim
 
 import (
 	"fmt"
@@ -16,7 +15,7 @@ import (
 )
 
 // NewProcess starts one incarnation of a peer.
-type NewProcess func(self algo.PeerName, incarnation algo.Incarnation, others []algo.PeerName) algo.Process
+type NewProcess = func(algo.Setup) algo.Process
 
 const (
 	maxPeers = 9
@@ -31,6 +30,26 @@ type Config struct {
 	Locks     []string        // 1 to 3; one called "lock" if empty
 	Clock     []algo.Time     // where each peer's Lamport clock starts; 0 if absent
 	Twins     bool            // compare every step with that of a clone
+
+	// The rest is for algorithms that know time. Without a TTL none passes.
+
+	Voters []algo.PeerName // all peers if empty
+	TTL    algo.Duration
+	Linger algo.Duration
+	Tick   algo.Duration   // what passes in a Pass that names no time
+	Drift  int64           // the bound that peers are told, in parts per million
+	Rates  []int64         // how much faster each peer's clock runs, in parts per million; 0 if absent
+	Offset []algo.Duration // what each peer's clock reads at the start; 0 if absent
+	Forget bool            // a restart forgets the Lamport clock, too
+	// Invariant, if not nil, is checked after every step.
+	Invariant func(peers []View) error
+}
+
+// View is a peer as invariants over several of them see it.
+type View struct {
+	Name    algo.PeerName
+	Process algo.Process
+	Now     algo.Instant // by its own clock
 }
 
 // Network is a cluster in which nothing happens by itself.
@@ -41,15 +60,15 @@ type Config struct {
 // the next link by a contact, in its own time: until then what was sent on the
 // old one may still arrive, afterwards it is gone.
 type Network struct {
-	names  []algo.PeerName // sorted
-	locks  []string
-	create NewProcess
-	memo   *memo // nil unless exploring
-	twins  bool
+	Config
+	names []algo.PeerName // sorted
+	locks []string
+	memo  *memo // nil unless exploring
 
 	peers  []*local
 	pairs  []pair               // what each peer has of each other, at from*len(peers)+to
 	tokens [maxLocks]algo.Token // the largest of each lock so far
+	passed algo.Duration        // since the start, in real time
 	result result               // of the last step
 }
 
@@ -59,6 +78,7 @@ type pair struct {
 	now   uint32           // number of the present link; the same on both sides
 	link  uint32           // the link this side has had contact on; 0: none yet
 	first algo.Incarnation // the first incarnation of the other that this one has known; 0: none yet
+	down  bool             // this side believes that the link is down
 }
 
 // queued is a packet on a link.
@@ -71,10 +91,9 @@ type queued struct {
 // contact with anybody.
 func NewNetwork(c Config) (*Network, error) {
 	n := &Network{
+		Config: c,
 		names:  slices.Sorted(slices.Values(c.Peers)),
 		locks:  slices.Clone(c.Locks),
-		create: c.New,
-		twins:  c.Twins,
 	}
 	if len(n.locks) == 0 {
 		n.locks = []string{"lock"}
@@ -102,7 +121,7 @@ func NewNetwork(c Config) (*Network, error) {
 		if i < len(c.Clock) {
 			clock = algo.ClockAt(c.Clock[i])
 		}
-		n.peers = append(n.peers, start(n.create, n.names, i, 1, clock))
+		n.peers = append(n.peers, n.start(i, &local{clock: clock}, true))
 		if err := n.peers[i].process.Check(); err != nil {
 			return nil, err
 		}
@@ -122,10 +141,9 @@ func Names(n int) []algo.PeerName {
 func (n *Network) pair(from, to int) *pair { return &n.pairs[from*len(n.names)+to] }
 
 // restart starts the next incarnation of a peer. What it knew is gone, and so
-// is what was on its way to it.
-func (n *Network) restart(i int) error {
-	old := n.peers[i]
-	n.peers[i] = start(n.create, n.names, i, old.incarnation+1, old.clock)
+// is what was on its way to it. If it is wiped, so is what was on its disk.
+func (n *Network) restart(i int, wiped bool) error {
+	n.peers[i] = n.start(i, n.peers[i], wiped)
 	if n.memo != nil {
 		n.peers[i] = n.memo.intern(n.peers[i])
 	}
@@ -133,7 +151,7 @@ func (n *Network) restart(i int) error {
 		if j != i {
 			n.cut(i, j)
 			p := n.pair(i, j)
-			p.link, p.first = 0, 0
+			p.link, p.first, p.down = 0, 0, false
 			n.pair(j, i).keep(0)
 		}
 	}
@@ -195,3 +213,15 @@ func (n *Network) MakeContact() error {
 	}
 	return nil
 }
+
+// PeerNames lists the peers in order; indices in steps refer to it.
+func (n *Network) PeerNames() []algo.PeerName { return n.names }
+
+// Queued counts what is on its way from one peer to another.
+func (n *Network) Queued(i, j int) int { return len(n.pair(i, j).queue) }
+
+// Inside says whether a peer is inside a lock.
+func (n *Network) Inside(i, lock int) bool { return n.peers[i].phase[lock] == inside }
+
+// Wants says whether a peer waits for a lock.
+func (n *Network) Wants(i, lock int) bool { return n.peers[i].phase[lock] == waiting }

@@ -1,4 +1,4 @@
-package algotest
+package sim
 
 import (
 	"encoding/binary"
@@ -31,6 +31,8 @@ type cause struct {
 	incarnation algo.Incarnation
 	packet      uint32 // of a Receive, else 0
 	sent        algo.Time
+	fresh       bool
+	now         algo.Instant
 	name        string // the lock, or who sent it
 }
 
@@ -55,7 +57,7 @@ func newMemo(locks []string) *memo {
 
 // step is local.step, but leaves p as it is. K is the packet of a Receive.
 func (m *memo) step(p *local, in algo.Input, k *packet, sent algo.Time) *result {
-	c := cause{local: p.id, kind: in.Kind, knewMe: in.KnewMe, incarnation: in.Incarnation, sent: sent, name: string(in.From)}
+	c := cause{local: p.id, kind: in.Kind, knewMe: in.KnewMe, incarnation: in.Incarnation, sent: sent, fresh: in.Fresh, now: in.Now, name: string(in.From)}
 	if k != nil {
 		c.packet = k.id
 	}
@@ -90,8 +92,12 @@ func (m *memo) intern(p *local) *local {
 	for _, v := range [...]uint64{uint64(p.clock.Now()), uint64(p.born), uint64(p.incarnation)} {
 		b = binary.AppendUvarint(b, v)
 	}
-	for _, at := range p.phase {
-		b = append(b, byte(at))
+	for l, at := range p.phase {
+		b = binary.AppendVarint(append(b, byte(at)), int64(p.deadline[l]))
+	}
+	b = binary.AppendUvarint(b, uint64(p.floor))
+	if p.fresh {
+		b = append(b, 1)
 	}
 	m.buf = p.process.AppendState(b)
 	id, known := m.index[m.hash.sum(m.buf)]
@@ -150,7 +156,7 @@ func (n *Network) appendState(b []byte) []byte {
 				continue
 			}
 			k := n.pair(i, j)
-			b = append(b, behind(k.link, k.now), knew(k.first, other.incarnation), byte(len(k.queue)))
+			b = append(b, behind(k.link, k.now), knew(k.first, other.incarnation, k.down), byte(len(k.queue)))
 			for _, q := range k.queue {
 				b = append(b, behind(q.link, k.now))
 				b = binary.AppendUvarint(b, uint64(q.id))
@@ -160,7 +166,7 @@ func (n *Network) appendState(b []byte) []byte {
 	for l := range n.locks {
 		b = binary.AppendUvarint(b, uint64(n.tokens[l]))
 	}
-	return b
+	return binary.AppendUvarint(b, uint64(n.passed))
 }
 
 // setState turns the network into the one that was encoded, and returns what
@@ -188,7 +194,7 @@ func (n *Network) setState(b []byte) []byte {
 			k := n.pair(i, j)
 			k.now = now
 			k.link = ahead(byteOf(), now)
-			k.first = firstKnown(byteOf(), other.incarnation)
+			k.first, k.down = firstKnown(byteOf(), other.incarnation)
 			k.queue = slices.Grow(k.queue[:0], int(b[0]))[:b[0]]
 			for q := range int(byteOf()) {
 				k.queue[q].link = ahead(byteOf(), now)
@@ -199,6 +205,7 @@ func (n *Network) setState(b []byte) []byte {
 	for l := range n.locks {
 		n.tokens[l] = algo.Token(number())
 	}
+	n.passed = algo.Duration(number())
 	return b
 }
 
@@ -220,18 +227,23 @@ func ahead(behind byte, now uint32) uint32 {
 }
 
 // knew says what a peer knows of another: nothing, an earlier incarnation than
-// the present one, or none but that.
-func knew(first, present algo.Incarnation) byte {
+// the present one, or none but that; and whether it believes that it is down.
+func knew(first, present algo.Incarnation, down bool) byte {
+	var b byte
 	switch first {
 	case 0:
-		return 0
 	case present:
-		return 2
+		b = 2
+	default:
+		b = 1
 	}
-	return 1
+	if down {
+		b |= 4
+	}
+	return b
 }
 
 // firstKnown undoes knew: of the earlier ones, any will do.
-func firstKnown(knew byte, present algo.Incarnation) algo.Incarnation {
-	return [...]algo.Incarnation{0, 1, present}[knew]
+func firstKnown(knew byte, present algo.Incarnation) (first algo.Incarnation, down bool) {
+	return [...]algo.Incarnation{0, 1, present}[knew&3], knew&4 != 0
 }

@@ -1,11 +1,12 @@
-package algotest_test
+package sim_test
 
 import (
 	"strings"
 	"testing"
 
 	"github.com/conchlock/conch/algo"
-	"github.com/conchlock/conch/algo/algotest"
+	"github.com/conchlock/conch/algo/roster"
+	"github.com/conchlock/conch/internal/sim"
 )
 
 // greedy enters whenever it likes, or never.
@@ -22,7 +23,7 @@ func (g *greedy) Step(in algo.Input, out []algo.Output) []algo.Output {
 	case in.Kind == algo.Acquire && g.never:
 		g.waiting = true
 	case in.Kind == algo.Acquire:
-		out = append(out, algo.Output{Kind: algo.Enter, Lock: in.Lock, Token: algo.Token(in.Time), Why: algo.Reason{Text: "it wants to"}})
+		out = append(out, algo.Output{Kind: algo.Enter, Lock: in.Lock, Token: algo.Token(in.Time), Deadline: algo.Never, Why: algo.Reason{Text: "it wants to"}})
 	}
 	return out
 }
@@ -33,6 +34,8 @@ func (g *greedy) WaitsFor(string) []algo.PeerName {
 	}
 	return nil
 }
+
+func (g *greedy) Wake() algo.Instant { return algo.Never }
 
 func (g *greedy) Check() error { return nil }
 
@@ -60,16 +63,16 @@ func TestFindsGreed(t *testing.T) {
 		{false, 2, 2, "BROKEN: b enters while a is inside\n"},
 		{true, 3, 1, "BROKEN: nothing more will happen, and a waits for z\n"}, // there are two contacts to make
 	} {
-		create := func(self algo.PeerName, _ algo.Incarnation, _ []algo.PeerName) algo.Process {
-			return &greedy{self: self, never: c.never}
+		create := func(s algo.Setup) algo.Process {
+			return &greedy{self: s.Self, never: c.never}
 		}
-		config := algotest.Config{Algorithm: "greedy", New: create, Peers: algotest.Names(2), Clock: []algo.Time{0, 7}}
-		report := algotest.Explorer{Config: config, Requests: 1}.Run()
+		config := sim.Config{Algorithm: "greedy", New: create, Peers: sim.Names(2), Clock: []algo.Time{0, 7}}
+		report := sim.Explorer{Config: config, Requests: 1}.Run()
 		check(t, report.Failure, c.explore, c.told)
 
 		found := 0
 		for seed := range uint64(100) {
-			if f := (algotest.Random{New: create, Seed: seed}).Run(); f != nil {
+			if f := (sim.Random{New: create, Seed: seed}).Run(); f != nil {
 				check(t, f, c.random, "BROKEN: ")
 				found++
 			}
@@ -80,7 +83,7 @@ func TestFindsGreed(t *testing.T) {
 	}
 }
 
-func check(t *testing.T, f *algotest.Failure, steps int, told string) {
+func check(t *testing.T, f *sim.Failure, steps int, told string) {
 	t.Helper()
 	switch {
 	case f == nil:
@@ -95,11 +98,11 @@ func check(t *testing.T, f *algotest.Failure, steps int, told string) {
 // An exploration comes to the same figures and the same counterexample every
 // time.
 func TestExplorerRepeats(t *testing.T) {
-	process, err := algorithm("ricart-agrawala")
+	process, err := roster.New("ricart-agrawala")
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := algotest.Explorer{Config: algotest.Config{New: process, Peers: algotest.Names(2)}, Requests: 1, Restarts: 1}
+	x := sim.Explorer{Config: sim.Config{New: process, Peers: sim.Names(2)}, Requests: 1, Restarts: 1}
 	first, second := x.Run(), x.Run()
 	first.Elapsed, second.Elapsed = 0, 0
 	if first != second || !first.Complete {

@@ -1,10 +1,11 @@
-package algotest
+package sim
 
 import (
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/conchlock/conch/algo"
 )
@@ -23,7 +24,16 @@ import (
 //	contact A B         A learns of B's present incarnation
 //	contact all         everybody learns of everybody
 //	restart A           A dies and comes back
+//	wipe A              the same, with an empty disk
 //	lose A B            their link breaks and loses what is on it
+//	down A B            A believes that the link to B is down
+//	up A B              and sees that it is not
+//	ttl 12s             before peers: leases last so long, and time can pass
+//	voters A B ...      before peers, if not everybody votes
+//	rates 0 -300 ...    before peers: how much faster their clocks run, in parts per million
+//	pass 3s             time passes
+//	wake A              A looks at its clock
+//	wake all            everybody does for whom it is time
 //	settle              make contacts, deliver, release, until nothing is left to do
 //	status              say where everybody stands and what is on its way
 type Scenario struct {
@@ -46,7 +56,7 @@ func (s *Scenario) Exec(line string) (string, error) {
 		return "", fmt.Errorf("the run has ended: %w", s.broken)
 	}
 	switch cmd, args := words[0], words[1:]; cmd {
-	case "algorithm", "peers", "locks", "clocks":
+	case "algorithm", "peers", "locks", "clocks", "ttl", "linger", "voters", "rates", "forget":
 		if s.net != nil {
 			return "", fmt.Errorf("%s: the peers have started already", cmd)
 		}
@@ -78,6 +88,34 @@ func (s *Scenario) setUp(cmd string, args []string) (err error) {
 			}
 			s.config.Clock = append(s.config.Clock, algo.Time(t))
 		}
+	case "ttl", "linger":
+		d, err := time.ParseDuration(args[0])
+		if err != nil || d < 0 || d > time.Hour {
+			return fmt.Errorf("%s: %q is no duration up to an hour", cmd, args[0])
+		}
+		if cmd == "ttl" {
+			s.config.TTL, s.config.Linger = algo.Duration(d), algo.Duration(d)/4
+			s.config.Tick, s.config.Drift = s.config.Linger, 1000
+		} else {
+			s.config.Linger = algo.Duration(d)
+		}
+	case "forget":
+		s.config.Forget = args[0] == "clock"
+	case "voters":
+		s.config.Voters = nil
+		for _, a := range args {
+			s.config.Voters = append(s.config.Voters, algo.PeerName(a))
+		}
+		slices.Sort(s.config.Voters)
+	case "rates":
+		s.config.Rates = nil
+		for _, a := range args {
+			r, err := strconv.ParseInt(a, 10, 16)
+			if err != nil {
+				return fmt.Errorf("rates: %q is no rate", a)
+			}
+			s.config.Rates = append(s.config.Rates, r)
+		}
 	case "peers":
 		if s.config.New == nil {
 			return fmt.Errorf("peers: which algorithm do they run?")
@@ -103,6 +141,8 @@ func (s *Scenario) play(cmd string, args []string) (string, error) {
 		s.broken = s.net.Settle(settleLimit, tell)
 	case cmd == Deliver.String() && all:
 		s.broken = s.net.repeat(Op.isDeliver, settleLimit, tell)
+	case cmd == Wake.String() && all:
+		s.broken = s.net.repeat(Op.isWake, settleLimit, tell)
 	case cmd == Contact.String() && all:
 		for _, c := range s.net.contacts() {
 			if s.do(c, tell); s.broken != nil {
@@ -140,6 +180,12 @@ func (n *Network) parse(cmd string, args []string) (Step, error) {
 	if op <= 0 || int(op) >= len(opNames) {
 		return Step{}, fmt.Errorf("no such command: %s", cmd)
 	}
+	if n.TTL == 0 && op >= Wipe {
+		return Step{}, fmt.Errorf("%s: these peers know no time; begin with ttl 12s", cmd)
+	}
+	if op == Pass {
+		return n.parsePass(args)
+	}
 	least, most := 1, 1
 	switch {
 	case op.pairwise():
@@ -172,6 +218,17 @@ func (n *Network) parse(cmd string, args []string) (Step, error) {
 		return Step{}, err
 	}
 	return s, n.Refuse(s)
+}
+
+func (n *Network) parsePass(args []string) (Step, error) {
+	if len(args) != 1 {
+		return Step{}, fmt.Errorf("pass: how long?")
+	}
+	d, err := time.ParseDuration(args[0])
+	if err != nil || d <= 0 || d > time.Hour {
+		return Step{}, fmt.Errorf("pass: %q is no duration up to an hour", args[0])
+	}
+	return Step{Op: Pass, Time: algo.Duration(d)}, nil
 }
 
 func (n *Network) peerIndex(name string) (uint8, error) {
@@ -208,6 +265,18 @@ func (f *Failure) Scenario() string {
 	fmt.Fprintf(&b, "algorithm %s\n", f.Config.Algorithm)
 	if len(f.Config.Locks) > 0 {
 		fmt.Fprintf(&b, "locks %s\n", strings.Join(f.Config.Locks, " "))
+	}
+	if f.Config.TTL > 0 {
+		fmt.Fprintf(&b, "ttl %v\nlinger %v\n", time.Duration(f.Config.TTL), time.Duration(f.Config.Linger))
+	}
+	if f.Config.Forget {
+		b.WriteString("forget clock\n")
+	}
+	if len(f.Config.Voters) > 0 {
+		fmt.Fprintf(&b, "voters %s\n", strings.Trim(fmt.Sprint(f.Config.Voters), "[]"))
+	}
+	if len(f.Config.Rates) > 0 {
+		fmt.Fprintf(&b, "rates %s\n", strings.Trim(fmt.Sprint(f.Config.Rates), "[]"))
 	}
 	if len(f.Config.Clock) > 0 {
 		fmt.Fprintf(&b, "clocks %s\n", strings.Trim(fmt.Sprint(f.Config.Clock), "[]"))

@@ -1,4 +1,4 @@
-package algotest
+package sim
 
 import (
 	"fmt"
@@ -23,6 +23,9 @@ type Explorer struct {
 	Cancels   int  // in all, like the faults
 	Restarts  int
 	Losses    int
+	Wipes     int
+	Downs     int
+	Passes    int // of Config.Tick each
 	MaxStates int // 0: no bound
 }
 
@@ -32,37 +35,54 @@ type Report struct {
 	Transitions int
 	Depth       int  // the longest of the shortest ways to a state
 	Complete    bool // every state was reached and gone into
-	Settled     int  // states that were settled, if not complete
+	Settled     int  // states from which a second act was played
 	Elapsed     time.Duration
 	Failure     *Failure // nil if no rule was broken
+}
+
+func (e Explorer) String() string {
+	name := fmt.Sprintf("%d peers, %d requests each", len(e.Peers), e.Requests)
+	if len(e.Locks) > 1 {
+		name += fmt.Sprintf(" of %d locks", len(e.Locks))
+	}
+	if !e.Met {
+		name += ", first contacts"
+	}
+	for _, f := range [...]struct {
+		what string
+		max  int
+	}{{"cancels", e.Cancels}, {"restarts", e.Restarts}, {"losses", e.Losses}, {"wipes", e.Wipes}, {"links believed down", e.Downs}, {"ticks", e.Passes}} {
+		if f.max > 0 {
+			name += fmt.Sprintf(", %d %s", f.max, f.what)
+		}
+	}
+	return name
 }
 
 func (r Report) String() string {
 	s := fmt.Sprintf("%d states, %d transitions, depth %d, %.1fs", r.States, r.Transitions, r.Depth, r.Elapsed.Seconds())
 	if !r.Complete && r.Failure == nil {
-		s += fmt.Sprintf(", cut off, %d settled", r.Settled)
+		s += ", cut off"
+	}
+	if r.Settled > 0 {
+		s += fmt.Sprintf(", %d settled", r.Settled)
 	}
 	return s
 }
 
 // budget is what may still be wanted and go wrong.
 type budget struct {
-	requests                  [maxPeers][maxLocks]uint8
-	cancels, restarts, losses uint8
+	requests [maxPeers][maxLocks]uint8
+	others   [Pass + 1]uint8 // by kind of step, of all peers
 }
 
 // spend says whether the budget allows a step, and takes it off.
 func (b *budget) spend(s Step) bool {
-	var of *uint8
+	of := &b.others[s.Op]
 	switch s.Op {
 	case Request:
 		of = &b.requests[s.Peer][s.Lock]
-	case Cancel:
-		of = &b.cancels
-	case Restart:
-		of = &b.restarts
-	case Lose:
-		of = &b.losses
+	case Cancel, Restart, Lose, Wipe, Down, Pass:
 	default:
 		return true
 	}
@@ -78,15 +98,14 @@ func (b *budget) append(peers, locks int, dst []byte) []byte {
 	for i := range peers {
 		dst = append(dst, b.requests[i][:locks]...)
 	}
-	return append(dst, b.cancels, b.restarts, b.losses)
+	return append(dst, b.others[:]...)
 }
 
 func (b *budget) set(peers, locks int, src []byte) []byte {
 	for i := range peers {
 		src = src[copy(b.requests[i][:locks], src):]
 	}
-	b.cancels, b.restarts, b.losses = src[0], src[1], src[2]
-	return src[3:]
+	return src[copy(b.others[:], src):]
 }
 
 // way says how a state was reached first.
@@ -104,6 +123,7 @@ type exploration struct {
 	seen   map[sum]struct{}
 	ways   []way // in the order in which states were reached
 	report Report
+	quiet  int // states in which nothing can happen by itself
 	buf    []byte
 }
 
@@ -144,7 +164,8 @@ func (x *exploration) start() error {
 		}
 	}
 	n.remember()
-	x.budget = budget{cancels: uint8(x.Cancels), restarts: uint8(x.Restarts), losses: uint8(x.Losses)}
+	x.budget.others = [...]uint8{Cancel: uint8(x.Cancels), Restart: uint8(x.Restarts), Lose: uint8(x.Losses),
+		Wipe: uint8(x.Wipes), Down: uint8(x.Downs), Pass: uint8(x.Passes)}
 	for i := range n.peers {
 		for l := range n.locks {
 			x.budget.requests[i][l] = uint8(x.Requests)
@@ -218,13 +239,28 @@ func (x *exploration) expand(at int32, b []byte, next *level) (rest []byte, ok b
 		x.reach(way{from: at, step: s}, next)
 	}
 	if quiet {
-		x.load(b)
-		if err := x.net.checkServed(); err != nil {
+		if err := x.checkQuiet(b); err != nil {
 			x.report.Failure = x.failure(way{from: at}, err)
 			return rest, false
 		}
 	}
 	return rest, true
+}
+
+// checkQuiet checks that nobody waits in a state in which nothing can happen by
+// itself; or, if time can, that everybody gets in when it does: in some of
+// those states, for that takes long.
+func (x *exploration) checkQuiet(b []byte) error {
+	const every = 1000
+	x.load(b)
+	if x.TTL == 0 {
+		return x.net.checkServed()
+	}
+	if x.quiet++; x.quiet%every != 1 {
+		return nil
+	}
+	x.report.Settled++
+	return x.net.Settle(settleLimit, nil)
 }
 
 // maxSteps is more than the steps of a small network at one time.

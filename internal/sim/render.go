@@ -1,8 +1,9 @@
-package algotest
+package sim
 
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/conchlock/conch/algo"
 )
@@ -45,9 +46,19 @@ func (n *Network) Tell(e Event) string {
 			fmt.Fprintf(&b, ", which has known an earlier %s", who)
 		}
 		b.WriteByte('\n')
-	case Restart:
+	case Restart, Wipe:
 		p := n.peers[s.Peer]
-		fmt.Fprintf(&b, "%d %s starts again, as incarnation %d\n", p.clock.Now(), who, p.incarnation)
+		fmt.Fprintf(&b, "%d %s starts again, as incarnation %d", p.clock.Now(), who, p.incarnation)
+		if s.Op == Wipe {
+			b.WriteString(", on an empty disk")
+		}
+		b.WriteByte('\n')
+	case Down, Up:
+		fmt.Fprintf(&b, "%d %s believes that its link to %s is %s\n", e.Input.Time, who, other, s.Op)
+	case Wake:
+		fmt.Fprintf(&b, "%d %s looks at its clock: %v\n", e.Input.Time, who, time.Duration(e.Input.Now))
+	case Pass:
+		fmt.Fprintf(&b, "%v pass\n", time.Duration(s.Time))
 	case Lose:
 		fmt.Fprintf(&b, "the link between %s and %s breaks\n", who, other)
 	}
@@ -64,6 +75,12 @@ func (n *Network) tellOutput(b *strings.Builder, o algo.Output) {
 		fmt.Fprintf(b, "    sends %s%s to %s: %s\n", Describe(o.Message), of, o.To, o.Why)
 	case algo.Enter:
 		fmt.Fprintf(b, "    enters%s with token %d: %s\n", strings.Replace(of, " of ", " ", 1), o.Token, o.Why)
+	case algo.Extend:
+		fmt.Fprintf(b, "    may stay%s until %v: %s\n", strings.Replace(of, " of ", " in ", 1), time.Duration(o.Deadline), o.Why)
+	case algo.Lost:
+		fmt.Fprintf(b, "    loses the section%s: %s\n", of, o.Why)
+	case algo.Floor:
+		fmt.Fprintf(b, "    writes the floor %d\n", o.Token)
 	case algo.Note:
 		fmt.Fprintf(b, "    %s\n", o.Why)
 	}

@@ -1,4 +1,4 @@
-package algotest
+package sim
 
 import (
 	"fmt"
@@ -16,18 +16,21 @@ type Random struct {
 	Algorithm string // its name, for people
 	New       NewProcess
 	Seed      uint64
-	Calm      bool // no restarts and no losses
+	Calm      bool          // no restarts and no losses
+	TTL       algo.Duration // 0: no time passes
+	Invariant func(peers []View) error
 }
 
 // plan is what a seed decides before the first step.
 type plan struct {
 	config  Config
-	met     bool // all first contacts are made at once
-	entries int  // requests of each peer for each lock
-	steps   int  // of the first act, at most
+	met     bool          // all first contacts are made at once
+	entries int           // requests of each peer for each lock
+	steps   int           // of the first act, at most
+	longest algo.Duration // that passes at a time
 
-	restarts, losses int
-	weight           [Lose + 1]int // how likely a kind of step is
+	spare  [Pass + 1]int // how many faults of a kind may still happen
+	weight [Pass + 1]int // how likely a kind of step is
 }
 
 func (r Random) plan(rng *rand.Rand) plan {
@@ -49,11 +52,36 @@ func (r Random) plan(rng *rand.Rand) plan {
 	for op := range p.weight {
 		p.weight[op] = 1 << rng.IntN(6)
 	}
-	p.weight[Restart], p.weight[Lose] = 1, 1
+	p.weight[Restart], p.weight[Lose], p.weight[Wipe], p.weight[Down] = 1, 1, 1, 1
 	if !r.Calm {
-		p.restarts, p.losses = rng.IntN(5), rng.IntN(4)
+		p.spare[Restart], p.spare[Lose] = rng.IntN(5), rng.IntN(4)
+	}
+	if r.TTL > 0 {
+		r.time(&p, rng)
 	}
 	return p
+}
+
+// time plans how time passes.
+func (r Random) time(p *plan, rng *rand.Rand) {
+	c := &p.config
+	c.TTL, c.Drift, c.Forget, c.Invariant = r.TTL, 1000, true, r.Invariant
+	c.Linger = c.TTL / algo.Duration(3+rng.IntN(20))
+	c.Clock = nil // every clock is forgotten with its incarnation
+	p.longest = c.TTL / algo.Duration(1+rng.IntN(20))
+	p.weight[Pass] = 1 << rng.IntN(4)
+	if rng.IntN(2) == 0 {
+		for range c.Peers {
+			c.Rates = append(c.Rates, rng.Int64N(c.Drift+1)-c.Drift/2)
+			c.Offset = append(c.Offset, algo.Duration(rng.Int64N(int64(c.TTL)*100)))
+		}
+	}
+	if rng.IntN(4) == 0 {
+		c.Voters = c.Peers[:1+rng.IntN(len(c.Peers))]
+	}
+	if !r.Calm {
+		p.spare[Wipe], p.spare[Down] = rng.IntN(2), rng.IntN(5)
+	}
 }
 
 // Failure is a run that broke a rule.
@@ -116,9 +144,9 @@ func (r Random) Run() *Failure {
 func (p *plan) choose(rng *rand.Rand, enabled []Step, requests []int, locks int) (Step, bool) {
 	weight := func(s Step) int {
 		switch {
-		case s.Op == Request && requests[int(s.Peer)*locks+int(s.Lock)] == p.entries,
-			s.Op == Restart && p.restarts == 0,
-			s.Op == Lose && p.losses == 0:
+		case s.Op == Request && requests[int(s.Peer)*locks+int(s.Lock)] == p.entries:
+			return 0
+		case (s.Op == Restart || s.Op == Lose || s.Op == Wipe || s.Op == Down) && p.spare[s.Op] == 0:
 			return 0
 		}
 		return p.weight[s.Op]
@@ -136,10 +164,10 @@ func (p *plan) choose(rng *rand.Rand, enabled []Step, requests []int, locks int)
 			switch s.Op {
 			case Request:
 				requests[int(s.Peer)*locks+int(s.Lock)]++
-			case Restart:
-				p.restarts--
-			case Lose:
-				p.losses--
+			case Pass:
+				s.Time = 1 + algo.Duration(rng.Int64N(int64(p.longest)))
+			default:
+				p.spare[s.Op]--
 			}
 			return s, true
 		}
