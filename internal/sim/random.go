@@ -49,7 +49,7 @@ func (r Random) plan(rng *rand.Rand) plan {
 		}
 	}
 	// Each kind of step is rare in some runs and frequent in others.
-	for op := range p.weight {
+	for op := range p.weight[:Lose+1] {
 		p.weight[op] = 1 << rng.IntN(6)
 	}
 	p.weight[Restart], p.weight[Lose], p.weight[Wipe], p.weight[Down] = 1, 1, 1, 1
@@ -69,7 +69,7 @@ func (r Random) time(p *plan, rng *rand.Rand) {
 	c.Linger = c.TTL / algo.Duration(3+rng.IntN(20))
 	c.Clock = nil // every clock is forgotten with its incarnation
 	p.longest = c.TTL / algo.Duration(1+rng.IntN(20))
-	p.weight[Pass] = 1 << rng.IntN(4)
+	p.weight[Pass], p.weight[Wake], p.weight[Up] = 1<<rng.IntN(4), 1<<rng.IntN(6), 1<<rng.IntN(4)
 	if rng.IntN(2) == 0 {
 		for range c.Peers {
 			c.Rates = append(c.Rates, rng.Int64N(c.Drift+1)-c.Drift/2)
