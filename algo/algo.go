@@ -59,6 +59,13 @@ type Process interface {
 	AppendState(dst []byte) []byte
 }
 
+// Keeper is a Process whose promises bind the next incarnation.
+type Keeper interface {
+	// Promises lists, after a Stop, what has to be in the next incarnation's
+	// Setup for it to be Kept.
+	Promises() []Promise
+}
+
 // InputKind says what happened.
 type InputKind uint8
 
@@ -88,6 +95,10 @@ const (
 	Down
 	// Tick: time has passed. It comes at or after each Wake.
 	Tick
+	// Stop: this peer is about to stop in good order, and is inside nothing and
+	// wants nothing any more. The process hands on what it keeps and grants
+	// nothing from now on. It is the last input that matters.
+	Stop
 )
 
 func (k InputKind) String() string {
@@ -108,6 +119,8 @@ func (k InputKind) String() string {
 		return "down"
 	case Tick:
 		return "tick"
+	case Stop:
+		return "stop"
 	}
 	return "unknown input"
 }

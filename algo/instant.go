@@ -33,11 +33,21 @@ type Setup struct {
 	Drift  int64      // bound on the difference of two clocks' rates, in parts per million
 	Now    Instant    // when the incarnation begins
 	Floor  Token      // no earlier incarnation confirmed a token above this
-	// Rested is how long it is, at least, since an earlier incarnation last
-	// granted a lease. 0 if nobody knows.
-	Rested Duration
+	// Kept says that the last incarnation stopped in good order and that
+	// Promises is all that binds this one.
+	Kept     bool
+	Promises []Promise
 	// Fresh says that this peer's memory begins now: nothing that must survive
 	// a restart was there. Either it has had no earlier incarnation, or that
 	// memory was wiped.
 	Fresh bool
+}
+
+// Promise is what an incarnation has promised and its successor has to keep.
+type Promise struct {
+	Lock    string
+	Term    Stamp
+	Ballot  uint64
+	Ceiling Token
+	Expiry  Instant // when it ends, by this peer's clock
 }
