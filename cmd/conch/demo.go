@@ -68,7 +68,7 @@ func (o *demoOptions) complete() error {
 	if o.entries < 1 || o.entries > demoEntriesMax {
 		return usage("--entries %d: use 1 to %d", o.entries, demoEntriesMax)
 	}
-	if _, err := roster.Machine(o.algorithm); err != nil {
+	if _, err := roster.New(o.algorithm); err != nil {
 		return usage("--algorithm: %w", err)
 	}
 	if o.discovery != "file" && o.discovery != "flags" {

@@ -95,7 +95,7 @@ func (o *peerOptions) check(cmd *cobra.Command) error {
 		return usage("--ttl %s: the least is %s", o.TTL, conch.MinTTL)
 	}
 	if o.Algorithm != "" {
-		if _, err := roster.Machine(o.Algorithm); err != nil {
+		if _, err := roster.New(o.Algorithm); err != nil {
 			return usage("--algorithm: %w", err)
 		}
 	}

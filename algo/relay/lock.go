@@ -1,0 +1,221 @@
+package relay
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/conchlock/conch/algo"
+)
+
+// lock is one lock as this peer knows it.
+type lock struct {
+	*Process
+	name string
+	from int // who sent the message of this step
+	met  int // with whom the link has changed in this step, or -1
+
+	waiting []request // each peer's latest, by peer; this peer's own among them
+	served  Served
+	keep    algo.Instant // not forgotten before: it had the token (section 6)
+	wake    algo.Instant // when this lock needs to look at the clock
+	place   int          // in wakes, or -1
+
+	voter
+	candidate
+	owner
+}
+
+// request is a peer's wish, as it came.
+type request struct {
+	stamp algo.Stamp   // zero: none
+	asked algo.Instant // by the asker's clock
+	got   algo.Instant // by this peer's
+}
+
+// step takes one input. First what time has brought about, then what happened,
+// then what follows.
+func (l *lock) step(in algo.Input) {
+	l.look()
+	switch in.Kind {
+	case algo.Acquire:
+		l.acquire()
+	case algo.Cancel:
+		l.cancel()
+	case algo.Release:
+		l.leave()
+	case algo.Receive:
+		l.receive(l.from, in.Message)
+	case algo.Contact:
+		l.dropOld(l.met)
+		l.askAgain(l.met)
+	}
+	for l.elect() || l.win() || l.act() {
+	}
+	l.schedule()
+}
+
+// look does what the clock says is due. It comes before every step (rule 15).
+func (l *lock) look() {
+	l.lookOwner()
+	l.lookVoter()
+	for i := range l.waiting {
+		if w := &l.waiting[i]; !w.stamp.IsZero() && w.got.Add(l.ttl) <= l.now {
+			*w = request{} // no refresh for a TTL
+		}
+	}
+	l.lookCandidate()
+}
+
+// receive takes note of a message.
+func (l *lock) receive(from int, m algo.Message) {
+	switch m := m.(type) {
+	case Request:
+		l.receiveRequest(from, m)
+	case Cancel:
+		if m.Stamp.Peer == l.names[from] {
+			l.serve(m.Stamp)
+			l.endVote(m.Stamp)
+		}
+	case Vote:
+		l.receiveVote(from, m)
+	case Inquire:
+		l.receiveInquire(from, m)
+	case Yield:
+		l.receiveYield(from, m)
+	case Renew:
+		l.receiveRenew(from, m)
+	case Renewed:
+		l.receiveRenewed(from, m)
+	case Release:
+		l.receiveRelease(m)
+	case Token:
+		l.receiveToken(m)
+	}
+}
+
+// receiveRequest puts a request in the queue, or refreshes it.
+func (l *lock) receiveRequest(from int, m Request) {
+	switch {
+	case m.Stamp.Peer != l.names[from] || m.Stamp.Incarnation != l.peers[from].incarnation:
+		return // not the sender's own
+	case l.isServed(m.Stamp):
+		return
+	}
+	l.waiting[from] = request{stamp: m.Stamp, asked: m.Now, got: l.now}
+}
+
+// deadline turns a lease into an instant of this peer's clock (section 2). What
+// no honest peer says gives none.
+func (l *lock) deadlineOf(m Lease) algo.Instant {
+	if m.Asked > l.now || m.Length < 0 || m.Length > 4*l.ttl {
+		return 0
+	}
+	return m.Asked.Add(m.Length - l.slack(m.Length))
+}
+
+// lease turns an instant of this peer's clock into a lease for who sent w.
+func lease(w request, until algo.Instant) Lease {
+	return Lease{Asked: w.asked, Length: until.Sub(w.got)}
+}
+
+// send sends to one peer. What a peer says to itself it hears at once
+// (section 1).
+func (l *lock) send(to int, m algo.Message, why algo.Reason) { l.sendAs(to, m, false, why) }
+
+// sendAs sends; upkeep says that no entry needs the message.
+func (l *lock) sendAs(to int, m algo.Message, upkeep bool, why algo.Reason) {
+	switch {
+	case to < 0:
+	case to == l.me:
+		l.receive(l.me, m)
+	case l.peers[to].incarnation != 0:
+		l.out = append(l.out, algo.Output{Kind: algo.Send, Lock: l.name, To: l.names[to], Message: m, Upkeep: upkeep, Why: why})
+	}
+}
+
+// note says what was not done.
+func (l *lock) note(why algo.Reason) {
+	l.out = append(l.out, algo.Output{Kind: algo.Note, Lock: l.name, Why: why})
+}
+
+// reachable says that a request of this peer counts: an answer would get there.
+func (l *lock) reachable(i int) bool { return l.peers[i].up }
+
+// lowest returns the peer whose request is the first in the queue, or -1.
+func (l *lock) lowest() int {
+	first := -1
+	for i := range l.waiting {
+		w := &l.waiting[i]
+		if w.stamp.IsZero() || !l.reachable(i) {
+			continue
+		}
+		if first < 0 || w.stamp.Compare(l.waiting[first].stamp) < 0 {
+			first = i
+		}
+	}
+	return first
+}
+
+// later says that s is a later request than t of the same peer (section 3).
+func later(s, t algo.Stamp) bool {
+	return s.Incarnation > t.Incarnation || s.Incarnation == t.Incarnation && s.Time > t.Time
+}
+
+func (l *lock) isServed(s algo.Stamp) bool {
+	i, found := l.servedAt(s.Peer)
+	return found && !later(s, l.served[i])
+}
+
+func (l *lock) servedAt(name algo.PeerName) (int, bool) {
+	return slices.BinarySearchFunc(l.served, name, func(s algo.Stamp, n algo.PeerName) int { return cmp.Compare(s.Peer, n) })
+}
+
+// serve marks a request as ended, and forgets it (rule 17).
+func (l *lock) serve(s algo.Stamp) {
+	i, found := l.servedAt(s.Peer)
+	switch {
+	case !found:
+		l.served = slices.Insert(slices.Clone(l.served), i, s)
+	case later(s, l.served[i]):
+		l.served = slices.Clone(l.served) // messages share it
+		l.served[i] = s
+	}
+	if i := l.index(s.Peer); i >= 0 && !later(l.waiting[i].stamp, s) {
+		l.waiting[i] = request{}
+	}
+}
+
+// merge takes over what another peer knows to have ended (rule 17).
+func (l *lock) merge(served Served) {
+	for _, s := range served {
+		if l.index(s.Peer) >= 0 && !l.isServed(s) {
+			l.serve(s)
+		}
+	}
+}
+
+// dropOld forgets what earlier incarnations of a peer asked for.
+func (l *lock) dropOld(i int) {
+	if l.waiting[i].stamp.Incarnation != l.peers[i].incarnation {
+		l.waiting[i] = request{}
+	}
+}
+
+// largest returns the k-th largest of the values, from 1.
+func largest[T cmp.Ordered](values []T, k int) T {
+	slices.Sort(values)
+	return values[len(values)-k]
+}
+
+// idle says that nothing is lost if the lock is forgotten.
+func (l *lock) idle() bool {
+	if l.owns || !l.own.IsZero() || !l.vote.term.IsZero() || !l.claim.term.IsZero() || l.keep > l.now {
+		return false
+	}
+	for i := range l.waiting {
+		if !l.waiting[i].stamp.IsZero() {
+			return false
+		}
+	}
+	return true
+}

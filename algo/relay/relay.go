@@ -1,0 +1,279 @@
+// Package relay is Conch's default algorithm: a quorum-leased token.
+//
+// A majority of voters lends a term of the lock to whoever wins their votes;
+// inside a term there is one token, which goes straight from holder to next
+// waiter, one message, while whoever has it keeps the lease alive. When it is
+// lost, the lease ends and the next term begins, with higher numbers.
+//
+// docs/algorithms/relay.md is the specification; comments cite its rules by
+// number. Each peer plays up to three parts in a lock, a file each: voter (rules
+// 1 to 7), candidate (8 to 10) and owner of the token (11 to 16). What they share
+// is in lock.go (rule 17).
+package relay
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/conchlock/conch/algo"
+)
+
+// block is how many numbers a voter lends at a time (rule 1).
+const block = 1 << 20
+
+// floorStep is by how much the floor on disk is raised beyond need: a raise
+// costs a sync, a restart costs what was left of it (section 6).
+const floorStep = 15 * block
+
+// Process is one peer's part in all its locks. It implements algo.Process.
+//
+// Invariants:
+//
+//	(1) no lock is kept that could be forgotten;
+//	(2) the floor on disk is at least every ceiling that a live vote confirms;
+//
+// and for each lock
+//
+//	(3) inside only with the token, and only with a confirmed number;
+//	(4) a request is open only outside, and is above the last that won, unless
+//	    it is the one that won and has yet to enter;
+//	(5) whoever is known to wait is a present incarnation's, and not served.
+type Process struct {
+	self        algo.PeerName
+	incarnation algo.Incarnation
+	names       []algo.PeerName // all peers, sorted; elsewhere peers are indices into this
+	me          int
+	voters      []int         // sorted
+	quorum      int           // a majority of the voters
+	votes       bool          // this peer is a voter
+	ttl, rests  algo.Duration // how long a token that nobody wants is kept
+	drift       int64
+
+	peers    []peer       // by index; the one at me is up
+	fresh    bool         // nothing from an earlier incarnation was found
+	abstains algo.Instant // no vote and no renewal before (rule 7)
+	stopped  bool
+	floor    algo.Token // on disk, or about to be
+	folded   algo.Token // base of all locks that were forgotten, in one
+	ballot   uint64     // counts votes, over all locks
+	locks    map[string]*lock
+	wakes    wakes
+
+	// Of the present step.
+	now  algo.Instant
+	time algo.Time
+	out  []algo.Output
+}
+
+// peer is what this peer knows of another.
+type peer struct {
+	incarnation algo.Incarnation // 0: no contact yet
+	up          bool
+	newcomer    bool // its memory is whole, and holds no earlier incarnation of this peer
+}
+
+// New returns the process of one incarnation.
+func New(s algo.Setup) algo.Process {
+	p := &Process{
+		self:        s.Self,
+		incarnation: s.Incarnation,
+		ttl:         s.TTL,
+		rests:       min(s.Linger, s.TTL/3), // rule 14
+		drift:       s.Drift,
+		fresh:       s.Fresh,
+		floor:       s.Floor,
+		folded:      s.Floor, // section 6: nothing at or below it is offered again
+		locks:       make(map[string]*lock),
+		now:         s.Now,
+	}
+	p.names = slices.Sorted(slices.Values(append(slices.Clone(s.Others), s.Self)))
+	p.me = p.index(s.Self)
+	p.peers = make([]peer, len(p.names))
+	p.peers[p.me] = peer{incarnation: s.Incarnation, up: true, newcomer: true}
+	for _, v := range s.Voters {
+		p.voters = append(p.voters, p.index(v))
+	}
+	slices.Sort(p.voters)
+	p.quorum = len(p.voters)/2 + 1
+	p.votes = slices.Contains(p.voters, p.me)
+	if !s.Kept {
+		p.abstains = s.Now.Add(p.ttl + p.slack(p.ttl)) // rule 7
+	}
+	for _, promise := range s.Promises {
+		p.restore(promise)
+	}
+	p.welcome()
+	return p
+}
+
+// slack is by how much two clocks can differ over d (section 2).
+func (p *Process) slack(d algo.Duration) algo.Duration {
+	return d/1_000_000*algo.Duration(2*p.drift) + d%1_000_000*algo.Duration(2*p.drift)/1_000_000
+}
+
+// index returns the place of a peer in names, or -1.
+func (p *Process) index(name algo.PeerName) int {
+	i, found := slices.BinarySearch(p.names, name)
+	if !found {
+		return -1
+	}
+	return i
+}
+
+// Step implements algo.Process.
+func (p *Process) Step(in algo.Input, out []algo.Output) []algo.Output {
+	p.now, p.time, p.out = in.Now, in.Time, out
+	switch in.Kind {
+	case algo.Contact, algo.Up, algo.Down:
+		p.link(in)
+	case algo.Tick:
+		for len(p.wakes) > 0 && p.wakes[0].wake <= p.now {
+			p.wakes[0].step(algo.Input{})
+		}
+	case algo.Stop:
+		p.stop()
+	case algo.Receive:
+		if from := p.index(in.From); from >= 0 && from != p.me && p.peers[from].incarnation != 0 {
+			l := p.lock(in.Lock)
+			l.from = from
+			l.step(in)
+		}
+	default:
+		p.lock(in.Lock).step(in)
+	}
+	out, p.out = p.out, nil
+	return out
+}
+
+// link takes note of what happened to the link to a peer.
+func (p *Process) link(in algo.Input) {
+	i := p.index(in.From)
+	if i < 0 || i == p.me {
+		return
+	}
+	who := &p.peers[i]
+	who.up = in.Kind != algo.Down
+	if in.Kind == algo.Contact {
+		who.incarnation = in.Incarnation
+		who.newcomer = in.Fresh && !in.KnewMe
+		p.welcome()
+	}
+	for _, l := range p.sorted() {
+		l.met = i
+		l.step(in)
+	}
+}
+
+// welcome ends the abstention of a voter that nobody can have relied on (rule
+// 7): its memory begins now, and every other peer's memory is whole and knows
+// of no earlier incarnation of it.
+func (p *Process) welcome() {
+	if !p.fresh || p.abstains <= p.now {
+		return
+	}
+	for i := range p.peers {
+		if !p.peers[i].newcomer {
+			return
+		}
+	}
+	p.abstains = p.now
+}
+
+// stop hands on or ends what this peer keeps. Its votes stay as they are: they
+// are promises, and go to the next incarnation.
+func (p *Process) stop() {
+	p.stopped = true
+	for _, l := range p.sorted() {
+		l.step(algo.Input{Kind: algo.Stop})
+	}
+}
+
+// Promises implements algo.Keeper.
+func (p *Process) Promises() []algo.Promise {
+	var list []algo.Promise
+	for _, l := range p.sorted() {
+		if v := l.vote; !v.term.IsZero() {
+			list = append(list, algo.Promise{Lock: l.name, Term: v.term, Ballot: v.ballot, Ceiling: v.ceiling, Expiry: v.expiry})
+		}
+	}
+	return list
+}
+
+// restore takes over a promise of the last incarnation.
+func (p *Process) restore(m algo.Promise) {
+	p.ballot = max(p.ballot, m.Ballot)
+	if m.Expiry <= p.now {
+		return // its ceiling is not above the floor
+	}
+	l := p.lock(m.Lock)
+	l.vote = vote{term: m.Term, ballot: m.Ballot, ceiling: m.Ceiling, expiry: m.Expiry, owner: p.index(m.Term.Peer)}
+	l.schedule()
+}
+
+// Abstains says until when this peer grants nothing.
+func (p *Process) Abstains() algo.Instant {
+	if !p.votes {
+		return 0
+	}
+	return p.abstains
+}
+
+// Wake implements algo.Process.
+func (p *Process) Wake() algo.Instant {
+	if len(p.wakes) == 0 {
+		return algo.Never
+	}
+	return p.wakes[0].wake
+}
+
+// WaitsFor implements algo.Process.
+func (p *Process) WaitsFor(name string) []algo.PeerName {
+	l := p.locks[name]
+	if l == nil || l.own.IsZero() {
+		return nil
+	}
+	return l.waitsFor()
+}
+
+// lock returns the lock of that name, made if need be.
+func (p *Process) lock(name string) *lock {
+	l := p.locks[name]
+	if l == nil {
+		l = &lock{
+			Process: p,
+			name:    name,
+			voter:   voter{base: p.folded},
+			waiting: make([]request, len(p.names)),
+			place:   -1,
+			met:     -1,
+		}
+		l.won = algo.Stamp{Time: max(p.time, 1) - 1, Peer: p.self, Incarnation: p.incarnation} // section 6
+		p.locks[name] = l
+	}
+	return l
+}
+
+// forget drops a lock and keeps what must not be forgotten (section 6).
+func (p *Process) forget(l *lock) {
+	p.folded = max(p.folded, l.base)
+	p.wakes.remove(l)
+	delete(p.locks, l.name)
+}
+
+// sorted lists the locks in use by name, so that a run can be repeated.
+func (p *Process) sorted() []*lock {
+	list := make([]*lock, 0, len(p.locks))
+	for _, name := range slices.Sorted(maps.Keys(p.locks)) {
+		list = append(list, p.locks[name])
+	}
+	return list
+}
+
+// promise makes sure that the floor on disk is at least a ceiling that is
+// about to be confirmed (section 6).
+func (p *Process) promise(ceiling algo.Token) {
+	if ceiling > p.floor {
+		p.floor = ceiling + floorStep
+		p.out = append(p.out, algo.Output{Kind: algo.Floor, Token: p.floor})
+	}
+}
