@@ -21,14 +21,18 @@ func TestConformance(t *testing.T) {
 	case testing.Short():
 		effort = algotest.Brief
 	}
-	for _, name := range roster.Names() {
+	for _, name := range append(roster.Names(), "relay") {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			process, err := roster.New(name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			algotest.Suite{Algorithm: name, New: process, Effort: effort}.Run(t)
+			s := algotest.Suite{Algorithm: name, New: process, Effort: effort}
+			if name == "relay" {
+				s.TTL, s.Invariant = ttl, together
+			}
+			s.Run(t)
 		})
 	}
 }

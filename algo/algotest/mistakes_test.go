@@ -20,7 +20,11 @@ type mistake struct {
 	file     string // below algo
 	old, new string // old is there exactly once
 	by       string // the checks that must catch it
+	also     []edit // further edits, where a rule has two legs
 }
+
+// edit replaces old, which is there exactly once, by new.
+type edit struct{ file, old, new string }
 
 // TestMistakes makes every mistake and demands that it is caught: a check that
 // catches nothing is no check. To see what caught which, and when:
@@ -30,12 +34,13 @@ func TestMistakes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs the tests once for each mistake")
 	}
+	all := append(mistakes, relayMistakes...)
 	var (
 		mu    sync.Mutex
-		table = make([]string, len(mistakes))
+		table = make([]string, len(all))
 	)
 	t.Run("all", func(t *testing.T) {
-		for i, m := range mistakes {
+		for i, m := range all {
 			t.Run(m.what, func(t *testing.T) {
 				t.Parallel()
 				caught := m.make(t)
@@ -55,21 +60,29 @@ func TestMistakes(t *testing.T) {
 
 // make runs the checks with the mistake in place and says which of them failed.
 func (m mistake) make(t *testing.T) []string {
-	file, err := filepath.Abs(filepath.Join("..", m.file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	code, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(code), m.old); n != 1 {
-		t.Fatalf("%s has %d times, not once: %s", m.file, n, m.old)
-	}
 	dir := t.TempDir()
-	edited, overlay := filepath.Join(dir, "edited.go"), filepath.Join(dir, "overlay.json")
-	write(t, edited, strings.Replace(string(code), m.old, m.new, 1))
-	list, err := json.Marshal(map[string]any{"Replace": map[string]string{file: edited}})
+	replace := make(map[string]string)
+	for i, e := range append([]edit{{m.file, m.old, m.new}}, m.also...) {
+		file, err := filepath.Abs(filepath.Join("..", e.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		from := file
+		if before := replace[file]; before != "" {
+			from = before
+		}
+		code, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(code), e.old); n != 1 {
+			t.Fatalf("%s has %d times, not once: %s", e.file, n, e.old)
+		}
+		replace[file] = filepath.Join(dir, fmt.Sprintf("edited%d.go", i))
+		write(t, replace[file], strings.Replace(string(code), e.old, e.new, 1))
+	}
+	overlay := filepath.Join(dir, "overlay.json")
+	list, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +100,10 @@ func (m mistake) make(t *testing.T) []string {
 
 // tests names the checks that are about the file.
 func (m mistake) tests() string {
-	about := map[string]string{"ricartagrawala": "ricart-agrawala", "ring": "token-ring"}[filepath.Dir(m.file)]
+	about := map[string]string{"ricartagrawala": "ricart-agrawala", "ring": "token-ring", "relay": "relay"}[filepath.Dir(m.file)]
+	if about == "relay" {
+		return "^(TestConformance|TestScenarios|TestLive.*|TestIgnores.*)$/^relay$"
+	}
 	if about == "" {
 		about = "ricart-agrawala|token-ring"
 	}
@@ -97,7 +113,7 @@ func (m mistake) tests() string {
 
 func (m mistake) packages() []string {
 	switch dir := filepath.Dir(m.file); dir {
-	case "ricartagrawala", "ring":
+	case "ricartagrawala", "ring", "relay":
 		return []string{".", "../" + dir}
 	}
 	return []string{"."}
@@ -111,6 +127,7 @@ var failures = []struct {
 	{"explorer: %s states", regexp.MustCompile(`explorer, after (\d+) states`)},
 	{"scenario: %s", regexp.MustCompile(`--- FAIL: TestScenarios/\S+/(\S+)`)},
 	{"paper: %s", regexp.MustCompile(`--- FAIL: TestPaper(\w+)`)},
+	{"live: %s", regexp.MustCompile(`--- FAIL: TestLive/relay/(\S+)`)},
 	{"unit: %s", regexp.MustCompile(`--- FAIL: TestIgnores(\w+)`)},
 }
 

@@ -1,7 +1,6 @@
 package algotest_test
 
 import (
-	"testing"
 	"time"
 
 	"github.com/conchlock/conch/algo"
@@ -9,7 +8,12 @@ import (
 	"github.com/conchlock/conch/internal/sim"
 )
 
+// together checks what relay keeps over all peers; other algorithms know no
+// leases.
 func together(views []sim.View) error {
+	if _, ok := views[0].Process.(*relay.Process); !ok {
+		return nil
+	}
 	seen := make([]relay.Seen, len(views))
 	for i, v := range views {
 		seen[i] = relay.Seen{Process: v.Process, Now: v.Now}
@@ -18,11 +22,3 @@ func together(views []sim.View) error {
 }
 
 const ttl = algo.Duration(12 * time.Second)
-
-func TestRelayQuickRandom(t *testing.T) {
-	for seed := range uint64(3000) {
-		if f := (sim.Random{Algorithm: "relay", New: relay.New, Seed: seed, TTL: ttl, Invariant: together}).Run(); f != nil {
-			t.Fatalf("random, seed %d: %v\n\n%s", seed, f, f.Scenario())
-		}
-	}
-}

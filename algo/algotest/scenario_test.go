@@ -24,12 +24,12 @@ func TestScenarios(t *testing.T) {
 	for _, file := range files {
 		about := filepath.Base(filepath.Dir(file))
 		t.Run(about+"/"+strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			s := &sim.Scenario{Algorithms: roster.New}
+			s := &sim.Scenario{Algorithms: roster.New, Invariant: together}
 			datadriven.RunTest(t, file, func(t *testing.T, d *datadriven.TestData) string {
 				var told strings.Builder
 				for line := range strings.Lines(d.FullCmd() + "\n" + d.Input) {
 					if strings.HasPrefix(line, "algorithm ") { // a file may hold several runs
-						s = &sim.Scenario{Algorithms: roster.New}
+						s = &sim.Scenario{Algorithms: roster.New, Invariant: together}
 					}
 					out, err := s.Exec(line)
 					told.WriteString(out)
@@ -53,7 +53,7 @@ func FuzzScenario(f *testing.F) {
 		if len(text) > 2000 {
 			t.Skip()
 		}
-		s := &sim.Scenario{Algorithms: roster.New}
+		s := &sim.Scenario{Algorithms: roster.New, Invariant: together}
 		told, err := s.Play(text)
 		if err != nil && !strings.HasPrefix(err.Error(), "line ") {
 			t.Errorf("error without a line: %v", err)

@@ -5,6 +5,7 @@ package algotest
 import (
 	"testing"
 
+	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/internal/sim"
 )
 
@@ -13,6 +14,10 @@ type Suite struct {
 	Algorithm string
 	New       sim.NewProcess
 	Effort    Effort
+	// TTL is for algorithms that know time; 0 for the others. Invariant is what
+	// they keep over several peers.
+	TTL       algo.Duration
+	Invariant func(peers []sim.View) error
 }
 
 // Effort says how long a suite may take.
@@ -49,7 +54,7 @@ func explore(t *testing.T, x sim.Explorer) {
 func (s Suite) random(t *testing.T) {
 	seeds := [...]uint64{Brief: 1000, Usual: 3000, Deep: 300_000}[s.Effort]
 	for seed := range seeds {
-		s.play(t, sim.Random{Algorithm: s.Algorithm, New: s.New, Seed: seed})
+		s.play(t, sim.Random{Algorithm: s.Algorithm, New: s.New, Seed: seed, TTL: s.TTL, Invariant: s.Invariant})
 	}
 }
 
@@ -57,7 +62,7 @@ func (s Suite) random(t *testing.T) {
 func (s Suite) calm(t *testing.T) {
 	seeds := [...]uint64{Brief: 100, Usual: 500, Deep: 50_000}[s.Effort]
 	for seed := range seeds {
-		s.play(t, sim.Random{Algorithm: s.Algorithm, New: s.New, Seed: seed, Calm: true})
+		s.play(t, sim.Random{Algorithm: s.Algorithm, New: s.New, Seed: seed, Calm: true, TTL: s.TTL, Invariant: s.Invariant})
 	}
 }
 
@@ -69,6 +74,9 @@ func (s Suite) play(t *testing.T, r sim.Random) {
 
 // explorers lists what is explored, small ones first.
 func (s Suite) explorers() []sim.Explorer {
+	if s.TTL > 0 {
+		return s.timed()
+	}
 	config := func(peers int, locks ...string) sim.Config {
 		return sim.Config{Algorithm: s.Algorithm, New: s.New, Peers: sim.Names(peers), Locks: locks}
 	}
@@ -116,4 +124,28 @@ func (s Suite) explorers() []sim.Explorer {
 		deep[i].MaxStates = 60_000_000 // some gigabytes
 	}
 	return [...][]sim.Explorer{Brief: brief, Usual: usual, Deep: append(usual, deep...)}[s.Effort]
+}
+
+// timed lists what is explored of an algorithm that knows time. A tick is a
+// quarter of a lease.
+func (s Suite) timed() []sim.Explorer {
+	config := func(peers int, locks ...string) sim.Config {
+		return sim.Config{
+			Algorithm: s.Algorithm, New: s.New, Peers: sim.Names(peers), Locks: locks, Invariant: s.Invariant,
+			TTL: s.TTL, Linger: s.TTL / 4, Tick: s.TTL / 4, Drift: 1000, Forget: true,
+		}
+	}
+	brief := []sim.Explorer{
+		{Config: config(1), Requests: 2, Cancels: 1, Restarts: 1, Passes: 8},
+		{Config: config(2), Requests: 1, Met: true, Cancels: 1, Passes: 3},
+		{Config: config(2), Requests: 2, Met: true, Passes: 5},
+		{Config: config(2), Requests: 1, Met: true, Restarts: 1, Passes: 6},
+		{Config: config(3), Requests: 1, Askers: 2, Met: true, Passes: 4},
+		{Config: config(3), Requests: 1, Askers: 2, Met: true, Restarts: 1, Passes: 5},
+		{Config: config(3), Requests: 1, Met: true, Passes: 1},
+	}
+	for i := range brief {
+		brief[i].MaxStates = [...]int{Brief: 60_000, Usual: 500_000, Deep: 40_000_000}[s.Effort]
+	}
+	return brief
 }

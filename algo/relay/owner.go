@@ -217,19 +217,23 @@ func (l *lock) receiveRenewed(from int, m Renewed) {
 	l.deadline = deadline
 }
 
-// starves says that a majority of voters know of somebody who has waited longer
-// than everybody the owner knows of, and whom the owner would never hear
-// (rule 13).
+// starves says that a majority of voters, the owner's own taken for one of them,
+// know of somebody who has waited longer than everybody the owner knows of, and
+// whom the owner would never hear (rule 13).
 func (l *lock) starves() bool {
-	first, count := l.lowest(), 0
+	first, count, named := l.lowest(), 0, 0
 	for _, v := range l.voters {
+		if v == l.me {
+			count++
+			continue
+		}
 		e := l.support[v].eldest
 		if e.IsZero() || l.isServed(e) || l.gone(e) || first >= 0 && e.Compare(l.waiting[first].stamp) >= 0 {
 			continue
 		}
-		count++
+		named++
 	}
-	return count >= l.quorum
+	return named > 0 && count+named >= l.quorum
 }
 
 // gone says that a request is an earlier incarnation's.

@@ -37,6 +37,7 @@ func (l *lock) lookVoter() {
 			l.waiting[i] = request{} // rule 6: until its next refresh
 		}
 		l.vote = vote{}
+		l.elect() // before that refresh, should it be what has just come
 	}
 	if !l.claim.term.IsZero() && l.claim.got.Add(l.ttl) <= l.now {
 		l.claim = claim{} // rule 4

@@ -18,6 +18,11 @@ const Default = "ricart-agrawala"
 // Names lists the algorithms.
 func Names() []string { return []string{"ricart-agrawala", "token-ring"} }
 
+// Leases says that an algorithm lives by leases: its holds end with them, and it
+// survives restarts by a floor on disk. The others need no time, and Lamport
+// clocks that never go back.
+func Leases(name string) bool { return name == "relay" }
+
 // machine returns the constructor of one lock's machine.
 func machine(name string) (epoch.New, error) {
 	switch name {

@@ -20,6 +20,7 @@ type Explorer struct {
 	Config
 	Met       bool // begin with all first contacts made
 	Requests  int  // of each peer for each lock
+	Askers    int  // how many peers request at all, the first ones; 0: all of them
 	Cancels   int  // in all, like the faults
 	Restarts  int
 	Losses    int
@@ -44,6 +45,9 @@ func (e Explorer) String() string {
 	name := fmt.Sprintf("%d peers, %d requests each", len(e.Peers), e.Requests)
 	if len(e.Locks) > 1 {
 		name += fmt.Sprintf(" of %d locks", len(e.Locks))
+	}
+	if e.Askers > 0 {
+		name += fmt.Sprintf(" of %d", e.Askers)
 	}
 	if !e.Met {
 		name += ", first contacts"
@@ -168,7 +172,9 @@ func (x *exploration) start() error {
 		Wipe: uint8(x.Wipes), Down: uint8(x.Downs), Pass: uint8(x.Passes)}
 	for i := range n.peers {
 		for l := range n.locks {
-			x.budget.requests[i][l] = uint8(x.Requests)
+			if x.Askers == 0 || i < x.Askers {
+				x.budget.requests[i][l] = uint8(x.Requests)
+			}
 		}
 	}
 	return nil

@@ -36,7 +36,8 @@ type packet struct {
 	lock    string
 	time    algo.Time // the sender's clock
 	message algo.Message
-	id      uint32 // names the packet, if there is a memo
+	id      uint32        // names the packet, if there is a memo
+	due     algo.Duration // when it arrives, in a timed run; 0: not decided yet
 }
 
 // result is what an input did to a peer.
@@ -87,8 +88,10 @@ func (n *Network) start(i int, old *local, wiped bool) *local {
 }
 
 // now reads a peer's clock.
-func (n *Network) now(i int) algo.Instant {
-	d := n.passed
+func (n *Network) now(i int) algo.Instant { return n.reading(i, n.passed) }
+
+// reading is what a peer's clock reads when so much time has passed.
+func (n *Network) reading(i int, d algo.Duration) algo.Instant {
 	if i < len(n.Rates) {
 		d += algo.Duration(int64(d) / 1000 * n.Rates[i] / 1000)
 	}

@@ -18,7 +18,7 @@ import (
 type NewProcess = func(algo.Setup) algo.Process
 
 const (
-	maxPeers = 9
+	maxPeers = 31
 	maxLocks = 3
 )
 
@@ -26,7 +26,7 @@ const (
 type Config struct {
 	Algorithm string // its name, for people
 	New       NewProcess
-	Peers     []algo.PeerName // 1 to 9
+	Peers     []algo.PeerName // 1 to 31
 	Locks     []string        // 1 to 3; one called "lock" if empty
 	Clock     []algo.Time     // where each peer's Lamport clock starts; 0 if absent
 	Twins     bool            // compare every step with that of a clone
@@ -70,6 +70,7 @@ type Network struct {
 	tokens [maxLocks]algo.Token // the largest of each lock so far
 	passed algo.Duration        // since the start, in real time
 	result result               // of the last step
+	views  []View               // room for what invariants see
 }
 
 // pair is one peer's side of its links to another.
@@ -129,11 +130,15 @@ func NewNetwork(c Config) (*Network, error) {
 	return n, nil
 }
 
-// Names lists n peers: a, b, c and so on.
+// Names lists n peers, sorted: a, b, c and so on; z1 and so on after z.
 func Names(n int) []algo.PeerName {
 	var names []algo.PeerName
 	for i := range n {
-		names = append(names, algo.PeerName('a'+rune(i)))
+		if i < 26 {
+			names = append(names, algo.PeerName('a'+rune(i)))
+		} else {
+			names = append(names, algo.PeerName(fmt.Sprintf("z%d", i-25)))
+		}
 	}
 	return names
 }

@@ -24,21 +24,28 @@ type Random struct {
 // plan is what a seed decides before the first step.
 type plan struct {
 	config  Config
-	met     bool          // all first contacts are made at once
-	entries int           // requests of each peer for each lock
-	steps   int           // of the first act, at most
-	longest algo.Duration // that passes at a time
+	met     bool                     // all first contacts are made at once
+	entries int                      // requests of each peer for each lock
+	steps   int                      // of the first act, at most
+	slow    [maxPeers][maxPeers]bool // links on which messages are late, for now
+	usual   int                      // how much likelier a step is than a delivery on a slow link
+	longest algo.Duration            // that passes at a time
 
 	spare  [Pass + 1]int // how many faults of a kind may still happen
 	weight [Pass + 1]int // how likely a kind of step is
 }
 
+// randomPeers is the size of the largest cluster that chance makes. What goes
+// wrong goes wrong in small ones, and sooner.
+const randomPeers = 9
+
 func (r Random) plan(rng *rand.Rand) plan {
 	p := plan{
-		config:  Config{Algorithm: r.Algorithm, New: r.New, Twins: rng.IntN(8) == 0, Peers: Names(1 + rng.IntN(maxPeers)), Locks: []string{"x"}},
+		config:  Config{Algorithm: r.Algorithm, New: r.New, Twins: rng.IntN(8) == 0, Peers: Names(1 + rng.IntN(randomPeers)), Locks: []string{"x"}},
 		met:     rng.IntN(3) > 0,
 		entries: 1 + rng.IntN(5),
 		steps:   50 + rng.IntN(1000),
+		usual:   1,
 	}
 	if rng.IntN(3) == 0 {
 		p.config.Locks = append(p.config.Locks, "y")
@@ -64,16 +71,19 @@ func (r Random) plan(rng *rand.Rand) plan {
 
 // time plans how time passes.
 func (r Random) time(p *plan, rng *rand.Rand) {
+	p.usual = 50
 	c := &p.config
-	c.TTL, c.Drift, c.Forget, c.Invariant = r.TTL, 1000, true, r.Invariant
+	c.TTL, c.Forget, c.Invariant = r.TTL, true, r.Invariant
+	c.Drift = []int64{1000, 50_000}[rng.IntN(2)]
 	c.Linger = c.TTL / algo.Duration(3+rng.IntN(20))
 	c.Clock = nil // every clock is forgotten with its incarnation
 	p.longest = c.TTL / algo.Duration(1+rng.IntN(20))
 	p.weight[Pass], p.weight[Wake], p.weight[Up] = 1<<rng.IntN(4), 1<<rng.IntN(6), 1<<rng.IntN(4)
 	if rng.IntN(2) == 0 {
+		apart := int64(c.TTL) / 10 * []int64{1, 10, 1000}[rng.IntN(3)]
 		for range c.Peers {
 			c.Rates = append(c.Rates, rng.Int64N(c.Drift+1)-c.Drift/2)
-			c.Offset = append(c.Offset, algo.Duration(rng.Int64N(int64(c.TTL)*100)))
+			c.Offset = append(c.Offset, algo.Duration(rng.Int64N(apart)))
 		}
 	}
 	if rng.IntN(4) == 0 {
@@ -89,11 +99,23 @@ type Failure struct {
 	Config Config
 	Steps  []Step // up to the step that broke it, or to the second act
 	Settle bool   // the second act broke it
+	Calm   *Calm  // the second act, if it takes time; nil: Network.Settle
 	Reason error
+
+	timed     bool // who has looked at its clock must not want to look again at once
+	unsettled bool // no second act is looked at
 }
 
 func (f *Failure) Error() string {
 	return fmt.Sprintf("%v, after %d steps", f.Reason, len(f.Steps))
+}
+
+// settle plays the second act of a run.
+func (f *Failure) settle(n *Network, seen func(Event)) error {
+	if f.Calm != nil {
+		return f.Calm.play(n, seen, nil)
+	}
+	return n.Settle(settleLimit, seen)
 }
 
 // settleLimit bounds the second act. The busiest plan takes a tenth of it.
@@ -124,6 +146,9 @@ func (r Random) Run() *Failure {
 	requests := make([]int, len(n.peers)*len(n.locks))
 	var enabled []Step
 	for range p.steps {
+		if r.TTL > 0 && rng.IntN(40) == 0 {
+			p.changeLinks(rng)
+		}
 		enabled = n.Enabled(enabled[:0])
 		s, ok := p.choose(rng, enabled, requests, len(n.locks))
 		if !ok {
@@ -140,6 +165,16 @@ func (r Random) Run() *Failure {
 	return nil
 }
 
+// changeLinks makes some links slow and others not: the mistakes that are hard
+// to see are about one message that comes long after all others.
+func (p *plan) changeLinks(rng *rand.Rand) {
+	for i := range p.slow {
+		for j := range p.slow[i] {
+			p.slow[i][j] = rng.IntN(4) == 0
+		}
+	}
+}
+
 // choose draws one of the enabled steps by weight, within what the plan allows.
 func (p *plan) choose(rng *rand.Rand, enabled []Step, requests []int, locks int) (Step, bool) {
 	weight := func(s Step) int {
@@ -148,8 +183,10 @@ func (p *plan) choose(rng *rand.Rand, enabled []Step, requests []int, locks int)
 			return 0
 		case (s.Op == Restart || s.Op == Lose || s.Op == Wipe || s.Op == Down) && p.spare[s.Op] == 0:
 			return 0
+		case s.Op == Deliver && p.slow[s.Peer][s.Other]:
+			return p.weight[Deliver]
 		}
-		return p.weight[s.Op]
+		return p.weight[s.Op] * p.usual
 	}
 	total := 0
 	for _, s := range enabled {

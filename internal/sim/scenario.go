@@ -34,10 +34,15 @@ import (
 //	pass 3s             time passes
 //	wake A              A looks at its clock
 //	wake all            everybody does for whom it is time
+//	drift 20000         after ttl: the bound on rates that they are told
+//	offsets 0s 7m ...   before peers: what their clocks read at the start
+//	load delay=1ms..2ms from now on nothing fails, messages take so long, callers ask again and
+//	                    again; whoever waits too long is named (see Calm for what more to say)
 //	settle              make contacts, deliver, release, until nothing is left to do
 //	status              say where everybody stands and what is on its way
 type Scenario struct {
 	Algorithms func(name string) (NewProcess, error)
+	Invariant  func(peers []View) error // of algorithms that know time; may be nil
 
 	config Config
 	net    *Network
@@ -56,7 +61,7 @@ func (s *Scenario) Exec(line string) (string, error) {
 		return "", fmt.Errorf("the run has ended: %w", s.broken)
 	}
 	switch cmd, args := words[0], words[1:]; cmd {
-	case "algorithm", "peers", "locks", "clocks", "ttl", "linger", "voters", "rates", "forget":
+	case "algorithm", "peers", "locks", "clocks", "ttl", "linger", "voters", "rates", "drift", "offsets", "forget":
 		if s.net != nil {
 			return "", fmt.Errorf("%s: the peers have started already", cmd)
 		}
@@ -68,6 +73,9 @@ func (s *Scenario) Exec(line string) (string, error) {
 		return s.play(cmd, args)
 	}
 }
+
+// defaultDrift is the bound that peers are told if a scenario names none.
+const defaultDrift = 1000
 
 func (s *Scenario) setUp(cmd string, args []string) (err error) {
 	if len(args) == 0 {
@@ -95,7 +103,7 @@ func (s *Scenario) setUp(cmd string, args []string) (err error) {
 		}
 		if cmd == "ttl" {
 			s.config.TTL, s.config.Linger = algo.Duration(d), algo.Duration(d)/4
-			s.config.Tick, s.config.Drift = s.config.Linger, 1000
+			s.config.Tick, s.config.Drift = s.config.Linger, defaultDrift
 		} else {
 			s.config.Linger = algo.Duration(d)
 		}
@@ -116,6 +124,20 @@ func (s *Scenario) setUp(cmd string, args []string) (err error) {
 			}
 			s.config.Rates = append(s.config.Rates, r)
 		}
+	case "drift":
+		s.config.Drift, err = strconv.ParseInt(args[0], 10, 16)
+		if err != nil || s.config.Drift < 0 {
+			return fmt.Errorf("drift: %q is no number of parts per million", args[0])
+		}
+	case "offsets":
+		s.config.Offset = nil
+		for _, a := range args {
+			d, err := time.ParseDuration(a)
+			if err != nil || d < 0 {
+				return fmt.Errorf("offsets: %q is no reading of a clock", a)
+			}
+			s.config.Offset = append(s.config.Offset, algo.Duration(d))
+		}
 	case "peers":
 		if s.config.New == nil {
 			return fmt.Errorf("peers: which algorithm do they run?")
@@ -123,6 +145,9 @@ func (s *Scenario) setUp(cmd string, args []string) (err error) {
 		s.config.Peers = nil
 		for _, a := range args {
 			s.config.Peers = append(s.config.Peers, algo.PeerName(a))
+		}
+		if s.config.TTL > 0 {
+			s.config.Invariant = s.Invariant
 		}
 		s.net, err = NewNetwork(s.config)
 	}
@@ -139,6 +164,12 @@ func (s *Scenario) play(cmd string, args []string) (string, error) {
 		return s.net.Status(), nil
 	case cmd == "settle" && len(args) == 0:
 		s.broken = s.net.Settle(settleLimit, tell)
+	case cmd == "load":
+		c, err := s.net.parseCalm(args)
+		if err != nil {
+			return "", err
+		}
+		s.broken = c.play(s.net, tell, nil)
 	case cmd == Deliver.String() && all:
 		s.broken = s.net.repeat(Op.isDeliver, settleLimit, tell)
 	case cmd == Wake.String() && all:
@@ -269,6 +300,9 @@ func (f *Failure) Scenario() string {
 	if f.Config.TTL > 0 {
 		fmt.Fprintf(&b, "ttl %v\nlinger %v\n", time.Duration(f.Config.TTL), time.Duration(f.Config.Linger))
 	}
+	if f.Config.TTL > 0 && f.Config.Drift != defaultDrift {
+		fmt.Fprintf(&b, "drift %d\n", f.Config.Drift)
+	}
 	if f.Config.Forget {
 		b.WriteString("forget clock\n")
 	}
@@ -277,6 +311,13 @@ func (f *Failure) Scenario() string {
 	}
 	if len(f.Config.Rates) > 0 {
 		fmt.Fprintf(&b, "rates %s\n", strings.Trim(fmt.Sprint(f.Config.Rates), "[]"))
+	}
+	if len(f.Config.Offset) > 0 {
+		b.WriteString("offsets")
+		for _, d := range f.Config.Offset {
+			fmt.Fprintf(&b, " %v", time.Duration(d))
+		}
+		b.WriteByte('\n')
 	}
 	if len(f.Config.Clock) > 0 {
 		fmt.Fprintf(&b, "clocks %s\n", strings.Trim(fmt.Sprint(f.Config.Clock), "[]"))
@@ -294,9 +335,13 @@ func (f *Failure) Scenario() string {
 		}
 	}
 	if f.Settle {
-		b.WriteString("\nsettle\n----\n")
-		err := n.Settle(settleLimit, func(e Event) { b.WriteString(n.Tell(e)) })
+		act := "settle"
+		if f.Calm != nil {
+			act = f.Calm.String()
+		}
+		fmt.Fprintf(&b, "\n%s\n----\n", act)
+		err := f.settle(n, func(e Event) { b.WriteString(n.Tell(e)) })
 		return broken(&b, err)
 	}
-	return b.String()
+	return broken(&b, f.Reason)
 }

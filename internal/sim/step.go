@@ -265,11 +265,11 @@ func (n *Network) check() error {
 	if n.Invariant == nil {
 		return nil
 	}
-	var views [maxPeers]View
+	n.views = n.views[:0]
 	for i, p := range n.peers {
-		views[i] = View{Name: p.name, Process: p.process, Now: n.now(i)}
+		n.views = append(n.views, View{Name: p.name, Process: p.process, Now: n.now(i)})
 	}
-	return n.Invariant(views[:len(n.peers)])
+	return n.Invariant(n.views)
 }
 
 // enter checks an entry: nobody else is inside with a lease that still runs by
