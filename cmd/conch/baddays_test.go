@@ -24,11 +24,10 @@ func TestKilledPeer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			names, addrs := o.addresses(t)
 			wait(t, "some entries", func() bool { return len(c.entries(t, "b")) >= 3 })
 
 			b := c.peers[1]
-			b.cmd.Process.Kill()
+			b.cmd.Process.Kill() // by somebody who says nothing about it
 			<-b.done
 			<-c.ended
 			before := len(c.entries(t, "b"))
@@ -40,7 +39,7 @@ func TestKilledPeer(t *testing.T) {
 				t.Errorf("check of what remains: exit %d\n%s%s", code, stdout, stderr)
 			}
 
-			if err := c.start(o, b, names, addrs); err != nil {
+			if err := c.start(b, o.entries); err != nil {
 				t.Fatal(err)
 			}
 			wait(t, "b to enter again", func() bool { return len(c.entries(t, "b")) >= before+3 })
@@ -54,26 +53,13 @@ func TestKilledPeer(t *testing.T) {
 	}
 }
 
-// addresses reads the peers file back.
-func (o *demoOptions) addresses(t *testing.T) (names, addrs []string) {
-	text, err := os.ReadFile(filepath.Join(o.dir, "peers.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		name, addr, _ := strings.Cut(strings.TrimSpace(line), " ")
-		names, addrs = append(names, name), append(addrs, addr)
-	}
-	return names, addrs
-}
-
 // entries returns the lines that say that a peer has entered.
 func (c *cluster) entries(t *testing.T, name string) [][]byte {
 	return regexp.MustCompile(`(?m)^enter `+name+` `).FindAll(c.read(t, "critical-section.txt"), -1)
 }
 
 func (c *cluster) read(t *testing.T, file string) []byte {
-	text, err := os.ReadFile(filepath.Join(c.dir, file))
+	text, err := os.ReadFile(filepath.Join(c.o.dir, file))
 	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -13,15 +14,19 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/internal/check"
 	"github.com/conchlock/conch/internal/state"
 )
 
 // cluster is the peers of a demo, each a process of its own.
 type cluster struct {
-	dir   string
+	o     *demoOptions
+	names []string
+	addrs []string
 	peers []*process
 	ended chan *process // a process that ended by itself
 }
@@ -33,6 +38,9 @@ type process struct {
 	log  string
 	done chan struct{} // closed when it has ended; nil before it was started
 	err  error         // how, once done
+
+	expected *atomic.Bool // its end is
+	begins   int64        // where in log
 }
 
 // startCluster writes the peers file and starts the peers.
@@ -50,14 +58,14 @@ func startCluster(o *demoOptions) (*cluster, error) {
 	if err := os.WriteFile(filepath.Join(o.dir, "peers.txt"), []byte(file.String()), 0o644); err != nil {
 		return nil, err
 	}
-	c := &cluster{dir: o.dir, ended: make(chan *process, 2*o.peers)} // room for a restart of each
+	c := &cluster{o: o, names: names, addrs: addrs, ended: make(chan *process, 2*o.peers+o.kill)} // room for a restart of each
 	for i, name := range names {
 		// The peer and its cluster are new: its clock starts at 0, and its tokens
 		// are easy to read.
 		err := state.Create(filepath.Join(o.dir, "state", name), algo.PeerName(name))
 		if err == nil {
 			c.peers = append(c.peers, &process{name: name, log: filepath.Join(o.dir, name+".log")})
-			err = c.start(o, c.peers[i], names, addrs)
+			err = c.start(c.peers[i], o.entries)
 		}
 		if err != nil {
 			return nil, errors.Join(err, c.stop())
@@ -66,8 +74,10 @@ func startCluster(o *demoOptions) (*cluster, error) {
 	return c, nil
 }
 
-// start starts a peer's process, also one that has ended before.
-func (c *cluster) start(o *demoOptions, p *process, names, addrs []string) error {
+// start starts a peer's process, also one that has ended before, to make that
+// many entries.
+func (c *cluster) start(p *process, entries int) error {
+	o := c.o
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -75,15 +85,21 @@ func (c *cluster) start(o *demoOptions, p *process, names, addrs []string) error
 	args := []string{
 		"peer", "--name", p.name, "--algorithm", o.algorithm,
 		"--dir", filepath.Join(o.dir, "state", p.name), "--trace-dir", o.dir,
-		"--enter-every", demoEvery.String(), "--entries", strconv.Itoa(o.entries), "--work", demoWork.String(),
-		"--lock", demoLock, "--critical-section", filepath.Join(o.dir, "critical-section.txt"),
-		"--seed", strconv.FormatUint(o.seed, 10),
+	}
+	if entries > 0 {
+		args = append(args,
+			"--enter-every", o.every().String(), "--entries", strconv.Itoa(entries), "--work", demoWork.String(),
+			"--lock", demoLock, "--critical-section", filepath.Join(o.dir, check.SectionFile),
+			"--seed", strconv.FormatUint(o.seed, 10), "--linger-at", strconv.Itoa(o.linger))
+	}
+	if o.ttl > 0 {
+		args = append(args, "--ttl", o.ttl.String())
 	}
 	if o.discovery == "file" {
 		args = append(args, "--peers-file", filepath.Join(o.dir, "peers.txt"))
 	} else {
-		for i := range names {
-			args = append(args, "--peer", names[i]+"="+addrs[i])
+		for i := range c.names {
+			args = append(args, "--peer", c.names[i]+"="+c.addrs[i])
 		}
 	}
 	log, err := os.OpenFile(p.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
@@ -91,48 +107,56 @@ func (c *cluster) start(o *demoOptions, p *process, names, addrs []string) error
 		return err
 	}
 	defer log.Close() // the process has its own descriptor
+	if p.begins, err = log.Seek(0, io.SeekEnd); err != nil {
+		return err
+	}
 	p.cmd = exec.Command(self, args...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	detach(p.cmd)
 	if err := p.cmd.Start(); err != nil {
 		return err
 	}
-	done := make(chan struct{})
-	p.done = done
+	done, expected := make(chan struct{}), new(atomic.Bool)
+	p.done, p.expected = done, expected
 	go func() {
 		p.err = p.cmd.Wait()
+		if !expected.Load() {
+			c.ended <- p
+		}
 		close(done)
-		c.ended <- p
 	}()
 	return nil
 }
 
-// waitForEntries waits until the shared file has that many exits.
-func (c *cluster) waitForEntries(ctx context.Context, want int) error {
-	path := filepath.Join(c.dir, "critical-section.txt")
-	tick := time.NewTicker(20 * time.Millisecond)
+// waitForEntries waits until the shared file has that many exits, and lets f do
+// what it wants to do to the peers in the meantime.
+func (c *cluster) waitForEntries(ctx context.Context, want int, f *faults) error {
+	tick := time.NewTicker(demoTick)
 	defer tick.Stop()
-	seen, changed := 0, time.Now()
+	s := &stays{path: filepath.Join(c.o.dir, check.SectionFile)}
+	changed := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("interrupted after %d of %d entries", seen, want)
+			return fmt.Errorf("interrupted after %d of %d entries", s.exits, want)
 		case p := <-c.ended:
 			return fmt.Errorf("peer %s ended by itself (%v): %s", p.name, p.err, lastLine(p.log))
 		case <-tick.C:
 		}
-		text, err := os.ReadFile(path)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := s.update(); err != nil {
 			return err
 		}
-		if n := bytes.Count(text, []byte("exit ")); n != seen {
-			seen, changed = n, time.Now()
+		if s.changed {
+			changed = time.Now()
 		}
-		if seen >= want {
+		if err := f.look(s); err != nil {
+			return err
+		}
+		if s.exits >= want && f.done() {
 			return nil
 		}
-		if time.Since(changed) > demoStall {
-			return fmt.Errorf("no entry for %s, %d of %d were made", demoStall, seen, want)
+		if stall := max(demoStall, 4*c.o.ttl); time.Since(changed) > stall {
+			return fmt.Errorf("no entry for %s, %d of %d were made", stall, s.exits, want)
 		}
 	}
 }
@@ -140,7 +164,9 @@ func (c *cluster) waitForEntries(ctx context.Context, want int) error {
 // stop interrupts every peer and waits until all have ended; one that takes too
 // long is killed.
 func (c *cluster) stop() error {
-	started := slices.DeleteFunc(slices.Clone(c.peers), func(p *process) bool { return p.done == nil })
+	started := slices.DeleteFunc(slices.Clone(c.peers), func(p *process) bool {
+		return p.done == nil || p.expected.Load()
+	})
 	for _, p := range started {
 		p.cmd.Process.Signal(os.Interrupt)
 	}

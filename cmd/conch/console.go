@@ -102,10 +102,22 @@ func (c *console) wait(ctx context.Context, name string, l *typedLock) {
 		c.out.printf("%s: gave up", name)
 	default:
 		l.hold = hold
+		context.AfterFunc(hold.Context(), func() { c.ended(name, l) })
 		c.out.printf("%s: entered after %s, token %d", name, time.Since(asked).Round(100*time.Microsecond), hold.Token())
 		return
 	}
 	delete(c.locks, name)
+}
+
+// ended says that a hold is lost, if that is how it has ended. Nobody here works
+// inside, so the lock can go on at once.
+func (c *console) ended(name string, l *typedLock) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := l.hold.Unlock(); c.locks[name] == l && errors.Is(err, conch.ErrLost) {
+		delete(c.locks, name)
+		c.out.printf("%s: %v", name, err)
+	}
 }
 
 func (c *console) unlock(name string) {
@@ -130,12 +142,18 @@ func (c *console) unlock(name string) {
 
 func (c *console) status() {
 	s := c.peer.Status()
+	if s.Abstains > 0 {
+		c.out.printf("started again: grants nothing for another %s, until what it may have granted before has expired", s.Abstains.Round(time.Millisecond))
+	}
 	if len(s.Locks) == 0 {
 		c.out.printf("no lock is held or wanted here")
 	}
 	for _, l := range s.Locks {
 		since := time.Since(l.Since).Round(time.Millisecond)
 		switch {
+		case l.Held && !l.Deadline.IsZero():
+			c.out.printf("%s: held for %s, token %d, leased for another %s, %d more waiting here",
+				l.Name, since, l.Token, time.Until(l.Deadline).Round(time.Millisecond), l.Waiters)
 		case l.Held:
 			c.out.printf("%s: held for %s, token %d, %d more waiting here", l.Name, since, l.Token, l.Waiters)
 		case len(l.WaitsFor) > 0:

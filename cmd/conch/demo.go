@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/conchlock/conch"
 	"github.com/conchlock/conch/algo/roster"
 	"github.com/conchlock/conch/internal/check"
 )
@@ -26,6 +27,11 @@ type demoOptions struct {
 	seed      uint64
 	dir       string
 	json      bool
+	crash     bool
+	kill      int
+	ttl       time.Duration // 0: the peers' default
+
+	linger int // which entry ends with a kill; 0: none
 }
 
 const (
@@ -35,7 +41,9 @@ const (
 	demoLock       = "demo"
 	demoEvery      = 10 * time.Millisecond // close enough to compete
 	demoWork       = 5 * time.Millisecond
+	demoTick       = 5 * time.Millisecond
 	demoStall      = 20 * time.Second // without an entry for so long, the demo gives up
+	demoKillsMax   = 100
 )
 
 func demoCommand() *cobra.Command {
@@ -45,6 +53,8 @@ func demoCommand() *cobra.Command {
 		Short: "Start peers on this machine, let them compete, tell what happened",
 		Long: "Start peers as processes of their own on loopback, let each enter the critical\n" +
 			"section a few times, tell how the first ones got in, and check the whole run.\n" +
+			"With --crash the peer that is inside gets killed, and later started again; with\n" +
+			"--kill others do.\n" +
 			"Exits 0 if the run was sound, 1 if it was not, 2 if that cannot be told.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, &o) },
@@ -56,6 +66,9 @@ func demoCommand() *cobra.Command {
 	f.StringVar(&o.discovery, "discovery", "file", "how peers learn of each other: file or flags")
 	f.Uint64Var(&o.seed, "seed", 0, "decides the moments of wanting (default: chance, and printed)")
 	f.StringVar(&o.dir, "dir", "", "directory for everything about the run, new or empty (default: one below runs)")
+	f.BoolVar(&o.crash, "crash", false, "kill the holder inside the critical section, and start it again later")
+	f.IntVar(&o.kill, "kill", 0, "kill peers that are not inside, so many times in all, and start them again later")
+	f.DurationVar(&o.ttl, "ttl", 0, "the peers' TTL (default: that of conch peer; 1s with --crash or --kill)")
 	f.BoolVar(&o.json, "json", false, "print the verdict as JSON instead of the story")
 	return cmd
 }
@@ -74,8 +87,14 @@ func (o *demoOptions) complete() error {
 	if o.discovery != "file" && o.discovery != "flags" {
 		return usage("--discovery %q: use file or flags", o.discovery)
 	}
+	if err := o.completeFaults(); err != nil {
+		return err
+	}
 	if o.seed == 0 {
 		o.seed = rand.Uint64N(1<<32) + 1
+	}
+	if o.crash {
+		o.linger = 1 + int(o.seed%2)
 	}
 	if o.dir == "" {
 		o.dir = filepath.Join("runs", fmt.Sprintf("%s-%d", time.Now().Format("20060102-150405"), o.seed))
@@ -93,6 +112,41 @@ func (o *demoOptions) complete() error {
 	return nil
 }
 
+// completeFaults checks the flags about what is done to the peers.
+func (o *demoOptions) completeFaults() error {
+	switch {
+	case o.crash && o.peers < 2:
+		return usage("--crash needs --peers 2 or more: somebody has to go on")
+	case o.kill < 0 || o.kill > demoKillsMax:
+		return usage("--kill %d: use 0 to %d", o.kill, demoKillsMax)
+	case o.kill > 0 && o.peers < 3:
+		return usage("--kill needs --peers 3 or more: a minority is killed at a time")
+	case o.ttl != 0 && o.ttl < conch.MinTTL:
+		return usage("--ttl %s: the least is %s", o.ttl, conch.MinTTL)
+	}
+	if o.ttl == 0 && o.faulty() {
+		o.ttl = demoCrashTTL
+	}
+	return nil
+}
+
+// faulty says that peers are to be killed.
+func (o *demoOptions) faulty() bool { return o.crash || o.kill > 0 }
+
+// every is how often a peer wants the section. Peers that are killed in the
+// course of the run are missing for up to three TTLs each, and somebody should
+// want to enter all that time.
+func (o *demoOptions) every() time.Duration {
+	if o.kill == 0 {
+		return demoEvery
+	}
+	missing := 3 * o.ttl * time.Duration(o.kill) / time.Duration(o.minority())
+	return max(demoEvery, missing/time.Duration(o.entries))
+}
+
+// minority is how many peers may be missing while the others are a majority.
+func (o *demoOptions) minority() int { return (o.peers - 1) / 2 }
+
 // runDemo runs the demo from start to verdict.
 func runDemo(cmd *cobra.Command, o *demoOptions) error {
 	if err := o.complete(); err != nil {
@@ -105,8 +159,15 @@ func runDemo(cmd *cobra.Command, o *demoOptions) error {
 	fmt.Fprintf(out, "%s, %s, %s each, seed %d\n",
 		count(o.peers, "peer"), o.algorithm, count(o.entries, "entry"), o.seed)
 	fmt.Fprintf(out, "everything about the run is in %s\n", o.dir)
+	if o.ttl > 0 {
+		what := "silence is noticed within that time"
+		if survives(o.algorithm) {
+			what = "so long a hold lasts if its holder falls silent"
+		}
+		fmt.Fprintf(out, "the TTL is %s: %s\n", o.ttl, what)
+	}
 
-	if err := o.compete(cmd.Context()); err != nil {
+	if err := o.compete(cmd.Context(), out); err != nil {
 		return exitError{exitUnknown, fmt.Errorf("%w; see %s, and conch check judges what is there", err, o.dir)}
 	}
 	verdict, err := check.Dir(o.dir)
@@ -122,24 +183,44 @@ func runDemo(cmd *cobra.Command, o *demoOptions) error {
 		}
 		return verdictError(verdict)
 	}
-	stories, _, err := readStories(o.dir, demoLock) // problems are the verdict's
+	last, err := o.tellFirst(out, verdict)
 	if err != nil {
-		return exitError{exitUnknown, err}
-	}
-	fmt.Fprintf(out, "\nHow the first got in. %s\n", legend)
-	told := min(demoStories, o.peers*o.entries)
-	for k := range told {
-		if err := tell(out, stories, k+1, ""); err != nil {
-			return err
-		}
+		return err
 	}
 	fmt.Fprintln(out)
 	if err := verdict.WriteText(out); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "\nRead on: %s explain %s --entry %d; the logs are %s\n",
-		command(), o.dir, told, filepath.Join(o.dir, "*.log"))
+		command(), o.dir, last, filepath.Join(o.dir, "*.log"))
 	return verdictError(verdict)
+}
+
+// tellFirst tells how the first got in, and who came after a holder that was
+// killed. It returns the number of the last entry that it told.
+func (o *demoOptions) tellFirst(out io.Writer, verdict *check.Report) (int, error) {
+	stories, _, err := readStories(o.dir, demoLock) // problems are the verdict's
+	if err != nil {
+		return 0, exitError{exitUnknown, err}
+	}
+	fmt.Fprintf(out, "\nHow the first got in. %s\n", legend)
+	told := min(demoStories, stories.Entries())
+	for k := range told {
+		if err := tell(out, stories, k+1, ""); err != nil {
+			return 0, err
+		}
+	}
+	for _, x := range verdict.Broken {
+		if k := stories.After(x.Token); x.Lock == demoLock && k > told {
+			told = k
+			fmt.Fprintf(out, "\nHow it went on: %s.\n", x.Text)
+			if err := tell(out, stories, k, ""); err != nil {
+				return 0, err
+			}
+			break
+		}
+	}
+	return told, nil
 }
 
 // command is how this program was started, as far as others can do it too.
@@ -151,12 +232,19 @@ func command() string {
 }
 
 // compete runs the peers until each has made its entries, then ends them.
-func (o *demoOptions) compete(ctx context.Context) error {
+func (o *demoOptions) compete(ctx context.Context, out io.Writer) error {
 	c, err := startCluster(o)
 	if err != nil {
 		return err
 	}
-	err = c.waitForEntries(ctx, o.peers*o.entries)
+	f := newFaults(o, c, out)
+	if o.faulty() {
+		fmt.Fprintln(out)
+	}
+	err = c.waitForEntries(ctx, o.peers*o.entries, f)
+	if err == nil && o.faulty() {
+		f.conclude()
+	}
 	if stopErr := c.stop(); err == nil {
 		err = stopErr
 	}

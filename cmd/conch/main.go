@@ -128,6 +128,7 @@ func rootCommand() *cobra.Command {
 		root.AddCommand(cmd)
 	}
 	add("see", demoCommand())
+	add("see", simCommand())
 	add("run", peerCommand())
 	add("judge", checkCommand())
 	add("judge", explainCommand())

@@ -62,6 +62,7 @@ func peerCommand() *cobra.Command {
 	f.StringVar(&o.section.file, "critical-section", "", "with --enter-every: append enter and exit lines to this file")
 	f.StringVar(&o.section.lock, "lock", "demo", "with --enter-every: the lock's name")
 	f.DurationVar(&o.section.work, "work", 5*time.Millisecond, "with --enter-every: how long to stay inside, about")
+	f.IntVar(&o.section.linger, "linger-at", 0, "with --critical-section: stay inside after the enter line of this number, until the hold ends; for demo --crash")
 	f.Uint64Var(&o.section.seed, "seed", 0, "with --enter-every: decides the moments of wanting (default: chance)")
 	complete := func(flag string, values ...string) {
 		cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
@@ -80,10 +81,13 @@ func (o *peerOptions) check(cmd *cobra.Command) error {
 	if o.section.every < 0 || o.section.entries < 0 || o.section.work < 0 {
 		return usage("--enter-every, --entries and --work cannot be negative")
 	}
-	for _, name := range []string{"entries", "critical-section", "lock", "work", "seed"} {
+	for _, name := range []string{"entries", "critical-section", "lock", "work", "seed", "linger-at"} {
 		if o.section.every == 0 && cmd.Flags().Changed(name) {
 			return usage("--%s goes with --enter-every", name)
 		}
+	}
+	if o.section.linger != 0 && o.section.file == "" {
+		return usage("--linger-at goes with --critical-section")
 	}
 	if err := algo.PeerName(o.Name).Check(); err != nil {
 		return usage("--name: %w", err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ type sectionOptions struct {
 	lock    string
 	work    time.Duration
 	seed    uint64
+	linger  int // stay inside after this many enter lines in file; 0: never
 }
 
 // enterRepeatedly enters the critical section again and again. It returns nil
@@ -29,7 +31,7 @@ func enterRepeatedly(ctx context.Context, peer *conch.Peer, o sectionOptions, ou
 	random := o.random(peer.Name())
 	mutex := peer.Mutex(o.lock)
 	awaitPeers(ctx, peer)
-	for i := 0; o.entries == 0 || i < o.entries; i++ {
+	for i := 0; o.entries == 0 || i < o.entries; {
 		if !pause(ctx, around(random, o.every)) {
 			return nil
 		}
@@ -40,9 +42,13 @@ func enterRepeatedly(ctx context.Context, peer *conch.Peer, o sectionOptions, ou
 		switch {
 		case errors.Is(err, context.Canceled) || errors.Is(err, conch.ErrClosed):
 			return nil
+		case errors.Is(err, conch.ErrLost): // somebody else may be inside by now: it does not count
+			out.printf("%s has lost the lock while it was inside", peer.Name())
+			continue
 		case err != nil:
 			return err
 		}
+		i++
 	}
 	out.printf("%s has made its %d entries", peer.Name(), o.entries)
 	return nil
@@ -60,13 +66,36 @@ func awaitPeers(ctx context.Context, peer *conch.Peer) {
 }
 
 // critical is the critical section: it writes to the shared file when it comes
-// in and when it goes out.
+// in and when it goes out. If the hold is lost, it is out already, and has
+// nothing to say.
 func (o sectionOptions) critical(ctx context.Context, name string, token conch.Token, work time.Duration) error {
 	if err := o.write("enter", name, token); err != nil {
 		return err
 	}
-	pause(ctx, work)
+	if err := o.stay(ctx, work); err != nil {
+		return err
+	}
+	if err := context.Cause(ctx); errors.Is(err, conch.ErrLost) && !errors.Is(err, conch.ErrClosed) {
+		return err
+	}
 	return o.write("exit", name, token)
+}
+
+// stay spends the time inside. The peer whose enter line has the number linger
+// stays until its hold ends, so that whoever wants to kill it inside can take
+// the time.
+func (o sectionOptions) stay(ctx context.Context, work time.Duration) error {
+	if o.linger > 0 {
+		text, err := os.ReadFile(o.file)
+		if err != nil {
+			return fmt.Errorf("critical section: %w", err)
+		}
+		if bytes.Count(text, []byte("enter ")) == o.linger {
+			<-ctx.Done()
+		}
+	}
+	pause(ctx, work)
+	return nil
 }
 
 // write appends one line to the shared file, in one write, so that lines of

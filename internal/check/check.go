@@ -4,8 +4,12 @@
 // The verdict has three values. False means that a violation is proven, and
 // names the lines that prove it. True means that everything was there to be
 // judged, and was right. Unknown is all else: something is missing or damaged,
-// or cannot be decided from what was recorded. A peer's wall clock decides
-// nothing; it is only used to say how long its own requests waited.
+// or cannot be decided from what was recorded.
+//
+// Causal order decides, and wall clocks do not, with one exception: that a lease
+// has run out is told by no message. Where a hold with a lease and a later one
+// have no causal order, the clocks of the traces can show that the first was
+// over. They can clear; they never convict.
 //
 // Judgements are made while events stream by in causal order, so that memory
 // grows with the entries and with what is in flight, not with the trace.
@@ -57,9 +61,10 @@ func Run(events Events) *Report { return run(events, nil, nil) }
 
 func run(events Events, problems []*trace.Problem, section *section) *Report {
 	c := &checker{
-		names: events.Peers(),
-		locks: make(map[string]*lock),
-		links: links{drops: make(map[trace.MessageID]bool), gaps: make(map[trace.MessageID]gap)},
+		names:  events.Peers(),
+		locks:  make(map[string]*lock),
+		clocks: newClocks(len(events.Peers())),
+		links:  links{drops: make(map[trace.MessageID]bool), gaps: make(map[trace.MessageID]gap)},
 	}
 	c.peers = make([]peer, len(c.names))
 	for e := range events.Events() {
@@ -79,6 +84,10 @@ type checker struct {
 	peers    []peer
 	locks    map[string]*lock
 	links    links
+	clocks   clocks
+	cleared  int // pairs of holds whose order the clocks have shown
+	broken   []Broken
+	pending  []pending
 	events   int
 	noLock   int // messages about no lock
 	last     *lock
@@ -96,7 +105,8 @@ type peer struct {
 	starts      int
 	kills       int
 	incarnation algo.Incarnation
-	running     bool // started, and neither stopped nor known to be killed
+	latest      time.Time // of its last event
+	running     bool      // started, and neither stopped nor known to be killed
 	stopped     bool
 	unseen      bool // events of this incarnation are missing
 	everUnseen  bool
@@ -125,7 +135,7 @@ func (c *checker) event(e *trace.Merged) {
 		c.stop(e)
 	case trace.Crash:
 		c.kill(e)
-	case trace.Request, trace.Cancel, trace.Enter, trace.Exit, trace.Lost:
+	case trace.Request, trace.Cancel, trace.Enter, trace.Extend, trace.Exit, trace.Lost:
 		c.turn(e)
 	case trace.Send:
 		c.count(e)
@@ -134,7 +144,7 @@ func (c *checker) event(e *trace.Merged) {
 	case trace.Drop:
 		c.drop(e)
 	}
-	p.incarnation = e.Incarnation
+	p.incarnation, p.latest = e.Incarnation, e.At
 }
 
 // lock returns what is known of a lock.
@@ -228,6 +238,13 @@ func (c *checker) finish(section *section) {
 				c.end(l, t, unended, nil)
 			}
 		}
+	}
+	c.clocks.chain()
+	for _, p := range c.pending {
+		c.settle(p.lock, p.pair)
+	}
+	for _, l := range c.sorted() {
+		c.listBroken(l)
 	}
 	c.finishLinks()
 	if section != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/internal/trace"
@@ -17,10 +18,15 @@ type hold struct {
 	enter trace.Pos
 	index uint64 // of the enter event
 	blind bool   // what happened before the entry is not wholly recorded
+	at    time.Time
+
+	leased   bool
+	deadline time.Time // when the lease runs out, by the peer's clock
 
 	ended    ending
 	end      trace.Pos
 	endIndex uint64
+	over     time.Time // when it was over at the latest, by the peer's clock; zero: it does not say
 
 	pairs []*pair // those not yet judged
 }
@@ -31,8 +37,8 @@ type ending uint8
 const (
 	notYet  ending = iota
 	exited         // with an exit
-	lost           // it was lost; nothing says when
-	died           // with its peer; the end lies somewhere before endIndex
+	lost           // it was lost: when the lease ran out, or at end, whichever came first
+	died           // with its peer; the end lies somewhere before endIndex, and the lease, if any, lasted on
 	unseen         // somewhere in a hole of the record
 	unended        // the record ends first
 )
@@ -41,9 +47,11 @@ const (
 type entry struct {
 	token algo.Token
 	who   int
+	at    int64 // nanoseconds of the wall clock
 	pos   trace.Pos
 	clean bool // ended with an exit, and its caller knew of it
 	gone  bool // ended with its peer
+	lost  bool
 }
 
 // enter begins a hold and compares it with earlier ones.
@@ -53,7 +61,10 @@ type entry struct {
 // then so did all that they followed; and if this one overlaps any hold at
 // all, it is not ordered after one of the frontier either.
 func (c *checker) enter(l *lock, t *turn, e *trace.Merged) {
-	h := &hold{who: e.Who, peer: e.Peer, token: e.Token, enter: e.Pos, index: e.Index, blind: e.Past.Blind}
+	h := &hold{who: e.Who, peer: e.Peer, token: e.Token, enter: e.Pos, index: e.Index, blind: e.Past.Blind, at: e.At}
+	if e.Lease > 0 {
+		h.lease(e)
+	}
 	t.hold = h
 	t.entries++
 	repeated := c.token(l, h)
@@ -63,6 +74,11 @@ func (c *checker) enter(l *lock, t *turn, e *trace.Merged) {
 				"%s enters with token %d after %s did with token %d: tokens must grow", h.peer, h.token, earlier.peer, earlier.token)
 		}
 		if earlier.ended != notYet && e.Past.Has(earlier.who, earlier.endIndex) {
+			return true
+		}
+		if earlier.ended != notYet && c.overBefore(earlier, h) {
+			// As far as is known now; the end of the record decides.
+			c.pending = append(c.pending, pending{l, &pair{a: earlier, b: h, after: e.Past.Has(earlier.who, earlier.index), done: true}})
 			return true
 		}
 		// In this order of events, an end that was not seen yet comes later.
@@ -85,8 +101,29 @@ func (c *checker) token(l *lock, h *hold) bool {
 		c.violation(tokens, l.name, []trace.Pos{l.entries[at].pos, h.enter},
 			"token %d was given twice, to %s and to %s", h.token, c.names[l.entries[at].who], h.peer)
 	}
-	l.entries = slices.Insert(l.entries, at, entry{token: h.token, who: h.who, pos: h.enter})
+	l.entries = slices.Insert(l.entries, at, entry{token: h.token, who: h.who, pos: h.enter, at: h.at.UnixNano()})
 	return found
+}
+
+// lease takes what an event says of how long the hold may last.
+func (h *hold) lease(e *trace.Merged) {
+	h.leased = true
+	if deadline := e.At.Add(e.Lease); deadline.After(h.deadline) {
+		h.deadline = deadline
+	}
+}
+
+// finish sets when a hold that has just ended was over. A peer that was killed
+// was over when it was killed; but nobody knew that, so others had to wait for
+// the lease.
+func (h *hold) finish(e *trace.Merged) {
+	switch {
+	case !h.leased:
+	case h.ended == exited, h.ended == lost && e.At.Before(h.deadline):
+		h.over = e.At
+	case h.ended == lost, h.ended == died:
+		h.over = h.deadline
+	}
 }
 
 // end ends t's hold at e, which is nil at the end of the record.
@@ -97,6 +134,7 @@ func (c *checker) end(l *lock, t *turn, how ending, e *trace.Merged) {
 	if e != nil {
 		h.end, h.endIndex = e.Pos, e.Index
 	}
+	h.finish(e)
 	if how == unseen {
 		h.endIndex = math.MaxUint64 // it may have lasted beyond the hole
 	}
@@ -104,67 +142,19 @@ func (c *checker) end(l *lock, t *turn, how ending, e *trace.Merged) {
 	for ; at < len(l.entries) && l.entries[at].token == h.token; at++ {
 		if x := &l.entries[at]; x.pos == h.enter {
 			x.clean, x.gone = how == exited && e.Reason != trace.GivenBack, how == died || how == unended
+			x.lost = how == lost
 		}
 	}
+	c.breakOff(l, h, e)
 	for _, p := range h.pairs {
+		if e != nil && h == p.a {
+			p.saw[0] = e.Past.Has(p.b.who, p.b.index)
+		} else if e != nil {
+			p.saw[1] = e.Past.Has(p.a.who, p.a.index)
+		}
 		c.judge(l, p)
 	}
 	h.pairs = nil
-}
-
-// pair is two holds of which the second did not begin after the first ended,
-// as far as messages tell, nor the other way round.
-type pair struct {
-	a, b  *hold
-	after bool // b began after a had begun
-	done  bool
-}
-
-// pairsMax bounds how many pairs wait for the end of one hold: a holder that
-// was killed, and that others go on without, has one with each of them.
-const pairsMax = 64
-
-// pair judges p, now or when the holds have ended.
-func (c *checker) pair(l *lock, p *pair) {
-	if c.judge(l, p); p.done {
-		return
-	}
-	for _, h := range [...]*hold{p.a, p.b} {
-		if h.ended == notYet && len(h.pairs) < pairsMax {
-			h.pairs = append(h.pairs, p)
-		}
-	}
-}
-
-// judge judges p if that can be done already. Two holds that both ended with
-// an exit must be ordered. One that did not may have ended in time without a
-// message that says so, as when a lease runs out; but whoever entered knowing
-// of a hold that did end with an exit should have waited for that.
-func (c *checker) judge(l *lock, p *pair) {
-	a, b := p.a, p.b
-	if p.done || a.ended == notYet || b.ended == notYet && (a.ended != exited || !p.after) {
-		return
-	}
-	p.done = true
-	lines := []trace.Pos{a.enter, b.enter}
-	if a.end.File != "" {
-		lines = []trace.Pos{a.enter, a.end, b.enter}
-	}
-	if a.ended == exited && (p.after || b.ended == exited) {
-		if a.blind || b.blind {
-			c.doubt(exclusion, l.name, lines, "whether %s (token %d) left before %s (token %d) entered cannot be seen: messages between them are missing in the record",
-				a.peer, a.token, b.peer, b.token)
-			return
-		}
-		c.violation(exclusion, l.name, lines, "%s (token %d) and %s (token %d) are inside at once: neither exit happened before the other's entry",
-			a.peer, a.token, b.peer, b.token)
-		return
-	}
-	if a.ended == exited {
-		a, b = b, a // whose end is in question comes first
-	}
-	c.doubt(exclusion, l.name, lines, "%s (token %d) %s, and no message says that this was before %s (token %d) entered",
-		a.peer, a.token, a.ended, b.peer, b.token)
 }
 
 func (e ending) String() string {

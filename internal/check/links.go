@@ -40,6 +40,9 @@ func (c *checker) receive(e *trace.Merged) {
 		return
 	}
 	restarted := c.hears(e)
+	if from, found := slices.BinarySearch(c.names, e.Message.From); found && e.Sent != nil {
+		c.clocks.hear(from, e)
+	}
 	for _, s := range e.Skipped {
 		switch {
 		case s.ID.Incarnation < e.Message.ID.Incarnation: // the sender has restarted

@@ -2,6 +2,7 @@ package check
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -18,7 +19,8 @@ type Report struct {
 	Omitted  int       `json:"findings_omitted,omitempty"`
 	Totals   Totals    `json:"totals"`
 	Peers    []Peer    `json:"peers"`
-	Locks    []Lock    `json:"locks"` // by name; of very many, those with the most entries
+	Locks    []Lock    `json:"locks"`                        // by name; of very many, those with the most entries
+	Broken   []Broken  `json:"holds_without_exit,omitempty"` // lost, or ended with their peer
 	Open     []Open    `json:"open_requests,omitempty"`
 }
 
@@ -115,7 +117,7 @@ func (c *checker) report() *Report {
 	if c.disorder {
 		c.distrust()
 	}
-	r := &Report{Verdict: c.verdict(), Findings: c.list(), Open: c.open}
+	r := &Report{Verdict: c.verdict(), Findings: c.list(), Broken: c.broken, Open: c.open}
 	for i, x := range rules {
 		verdict := cmp.Or(c.worst[i], True)
 		if rule(i) == shared && !c.shared && c.worst[i] == "" {
@@ -124,7 +126,11 @@ func (c *checker) report() *Report {
 		if verdict == True && r.Verdict == Unknown && c.worst[record] != "" {
 			verdict = Unknown // for the part that is missing
 		}
-		r.Rules = append(r.Rules, Rule{Name: x.name, Verdict: verdict, Rests: x.rests})
+		rests := x.rests
+		if rule(i) == exclusion && c.cleared > 0 {
+			rests += fmt.Sprintf("; for %s of holds that no message orders, the leases and the clocks of the traces", count(c.cleared, "pair"))
+		}
+		r.Rules = append(r.Rules, Rule{Name: x.name, Verdict: verdict, Rests: rests})
 		r.Omitted += c.more[i]
 	}
 	r.Totals = Totals{Events: c.events, Peers: len(c.peers), Locks: len(c.locks), NoLock: c.noLock, Received: c.links.received, SpanNanoseconds: int64(c.latest.Sub(c.first))}

@@ -124,6 +124,9 @@ func (c *checker) stay(x *stay) {
 	case x.next.Line == 0:
 		c.doubt(shared, "", []trace.Pos{x.enter}, "the exit of %s (token %d) is missing, and its trace does not say that it was killed", x.peer, x.token)
 	case x.exit.Line == 0 && known != nil && known.gone: // killed inside
+	case known != nil && known.lost:
+		// Whoever was stopped while its lease ran out may write late; that is
+		// what the resource checks tokens for.
 	case x.exit.Line == 0 && (known == nil || c.peers[known.who].everUnseen):
 		c.doubt(shared, "", []trace.Pos{x.enter, x.next}, "the exit of %s (token %d) is missing, and its trace does not say why", x.peer, x.token)
 	default:

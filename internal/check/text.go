@@ -48,6 +48,9 @@ func (r *Report) totals(b *strings.Builder) {
 // locksShown is how many locks the text describes one by one.
 const locksShown = 10
 
+// brokenShown is how many holds without an exit the text tells of.
+const brokenShown = 10
+
 // rest writes what did not end as it should: deaths, losses, open requests.
 func (r *Report) rest(b *strings.Builder) {
 	t := &r.Totals
@@ -64,6 +67,17 @@ func (r *Report) rest(b *strings.Builder) {
 	}
 	if t.Lost+t.Died+t.Inside > 0 {
 		row(b, "no exit", "%s lost, %d ended with the death of the peer, %d still there when the record ends", count(t.Lost, "hold"), t.Died, t.Inside)
+	}
+	for i, x := range r.Broken {
+		if i == brokenShown {
+			row(b, "", "and %s more", count(len(r.Broken)-i, "hold"))
+			break
+		}
+		where := ""
+		if len(r.Locks) > 1 {
+			where = fmt.Sprintf("lock %q: ", x.Lock)
+		}
+		row(b, "", "%s%s", where, x.Text)
 	}
 	for _, o := range r.Open {
 		row(b, "still waits", "%s, request %s for lock %q (%s)", o.Peer, o.Request, o.Lock, o.Line)

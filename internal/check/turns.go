@@ -32,7 +32,7 @@ type lock struct {
 
 // turn is where one peer is with one lock: idle, asking, or inside. It holds
 //
-//	request -> cancel, or enter -> exit or lost
+//	request -> cancel, or enter -> extend ... -> exit or lost
 //
 // and nothing else. unseen says that events are missing, so that any of them
 // may come next.
@@ -77,6 +77,9 @@ func (c *checker) turn(e *trace.Merged) {
 		}
 		t.asking = false
 		c.enter(l, t, e)
+	case trace.Extend:
+		c.extend(l, t, e)
+		return // says nothing of what was unseen before
 	case trace.Exit, trace.Lost:
 		c.leave(l, t, e)
 	}
@@ -94,6 +97,20 @@ func (c *checker) request(l *lock, t *turn, e *trace.Merged) {
 	t.asking, t.request, t.at, t.overtaken = true, e.Pos, e.At, 0
 	t.stamp = algo.Stamp{Time: e.Clock, Peer: e.Peer, Incarnation: e.Incarnation}
 	t.requests++
+}
+
+// extend moves the end of a hold's lease.
+func (c *checker) extend(l *lock, t *turn, e *trace.Merged) {
+	switch {
+	case t.hold == nil && !t.unseen:
+		c.violation(requests, l.name, []trace.Pos{e.Pos}, "%s may stay longer with token %d, but is not inside", e.Peer, e.Token)
+	case t.hold == nil:
+	case e.Token != t.hold.token:
+		c.violation(tokens, l.name, []trace.Pos{t.hold.enter, e.Pos},
+			"%s enters with token %d, but its %s says %d", e.Peer, t.hold.token, e.Kind, e.Token)
+	default:
+		t.hold.lease(e)
+	}
 }
 
 // leave ends a hold, with an exit or because it was lost.

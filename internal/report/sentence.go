@@ -86,10 +86,26 @@ func (t *tale) clause(n *node) clause {
 		return clause{fmt.Sprintf("enters with token %d", n.Token), n.Reason}
 	case trace.Exit:
 		return clause{fmt.Sprintf("leaves (token %d)", n.Token), n.Reason}
+	case trace.Lost:
+		return clause{fmt.Sprintf("loses the lock (token %d)", n.Token), n.Reason}
+	case trace.Crash:
+		return clause{fmt.Sprintf("is killed%s", t.inside(n)), n.Reason}
+	case trace.Start:
+		return clause{fmt.Sprintf("starts again: it was killed%s", t.inside(n)), ""}
 	case trace.Note:
 		return clause{trace.Phrase(&n.Event), ""}
 	}
 	return clause{trace.Phrase(&n.Event), n.Reason}
+}
+
+// inside says in which hold a peer was killed.
+func (t *tale) inside(n *node) string {
+	for enter, end := range t.ends {
+		if end == n {
+			return fmt.Sprintf(" inside, with token %d", enter.Token)
+		}
+	}
+	return ""
 }
 
 // sameMessage says that b is sent in the same words as a.

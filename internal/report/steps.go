@@ -15,10 +15,12 @@ import (
 // about that lock, by steps.
 type Stories struct {
 	lock     string
-	entries  []*node // by token
+	entries  []*node         // by token
+	ends     map[*node]*node // of an entry: the exit, the loss, or what tells of the death of its peer
 	sends    map[trace.MessageID]*node
 	receipts map[trace.MessageID]*node
-	steps    []*step // in causal order
+	steps    []*step       // in causal order
+	inside   map[int]*node // by peer: the entry that has not ended yet
 }
 
 // node is an event.
@@ -44,12 +46,17 @@ func Collect(events iter.Seq[*trace.Merged], lock string) (*Stories, error) {
 	all := map[string]*Stories{}
 	latest := map[string]map[int]*step{}
 	for e := range events {
+		if e.Kind == trace.Crash || e.Kind == trace.Start {
+			for _, s := range all {
+				s.died(e)
+			}
+		}
 		if e.Lock == "" || lock != "" && e.Lock != lock {
 			continue
 		}
 		s := all[e.Lock]
 		if s == nil {
-			s = &Stories{lock: e.Lock, sends: map[trace.MessageID]*node{}, receipts: map[trace.MessageID]*node{}}
+			s = &Stories{lock: e.Lock, sends: map[trace.MessageID]*node{}, receipts: map[trace.MessageID]*node{}, ends: map[*node]*node{}, inside: map[int]*node{}}
 			all[e.Lock], latest[e.Lock] = s, map[int]*step{}
 		}
 		s.add(e, latest[e.Lock])
@@ -102,7 +109,31 @@ func (s *Stories) add(e *trace.Merged, latest map[int]*step) {
 	case trace.Enter:
 		n.past = e.Past.Clone()
 		s.entries = append(s.entries, n)
+		s.inside[e.Who] = n
 	}
+	if e.Kind == trace.Exit || e.Kind == trace.Lost {
+		s.end(n)
+	}
+}
+
+// end notes that the hold of n's peer has ended with n.
+func (s *Stories) end(n *node) {
+	if enter := s.inside[n.who]; enter != nil {
+		s.ends[enter] = n
+		delete(s.inside, n.who)
+	}
+}
+
+// died takes an event that shows that a peer was killed, if it was inside. It
+// is no part of the step before it.
+func (s *Stories) died(e *trace.Merged) {
+	if s.inside[e.Who] == nil {
+		return
+	}
+	n := &node{Event: e.Clone(), who: e.Who, index: e.Index, past: e.Past.Clone(), step: new(step)}
+	n.step.nodes = []*node{n}
+	s.steps = append(s.steps, n.step)
+	s.end(n)
 }
 
 // Entries returns how many entries there are.
@@ -128,4 +159,15 @@ func (s *Stories) before(n *node, kind trace.Kind) *node {
 // stamp is how a request is called.
 func (n *node) stamp() algo.Stamp {
 	return algo.Stamp{Time: n.Clock, Peer: n.Peer, Incarnation: n.Incarnation}
+}
+
+// After returns which entry, counted from 1, is the first with a larger token;
+// 0 if there is none.
+func (s *Stories) After(token algo.Token) int {
+	for k, n := range s.entries {
+		if n.Token > token {
+			return k + 1
+		}
+	}
+	return 0
 }

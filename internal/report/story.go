@@ -32,7 +32,11 @@ func Story(events iter.Seq[*trace.Merged], lock string, k int) ([]string, error)
 //	    the end from somebody's leaving, giving up or losing the lock, and the
 //	    way it came;
 //	(3) the last message before the entry, whatever it came from;
-//	(4) the holds that ended between the two, by peers that knew of the request.
+//	(4) the holds that ended between the two, by peers that knew of the request;
+//	(5) the end of the hold before, by tokens, if that was no exit: no message
+//	    tells that a peer was killed or that a lease has run out.
+//
+// Messages that are upkeep matter only where (2) or (3) says so.
 func (s *Stories) Story(k int) ([]string, error) {
 	if k < 1 || k > len(s.entries) {
 		return nil, fmt.Errorf("there is no entry %d of lock %q: it was entered %d times", k, s.lock, len(s.entries))
@@ -47,6 +51,7 @@ func (s *Stories) Story(k int) ([]string, error) {
 	t.postponed()
 	t.awaited()
 	t.holds()
+	t.brokenOff(k)
 	t.tell(t.request)
 	t.tell(t.enter)
 	lines := []string{fmt.Sprintf("%s, %s after it asked.", title, milliseconds(t.enter.At.Sub(t.request.At)))}
@@ -159,5 +164,21 @@ func (t *tale) holds() {
 				t.tell(enter)
 			}
 		}
+	}
+}
+
+// brokenOff tells how the hold before the k-th ended, if that was no exit (5).
+func (t *tale) brokenOff(k int) {
+	if k < 2 {
+		return
+	}
+	before := t.entries[k-2]
+	end := t.ends[before]
+	if end == nil || end.Kind == trace.Exit {
+		return
+	}
+	t.tell(end)
+	if !t.old(before) {
+		t.tell(before)
 	}
 }

@@ -135,6 +135,65 @@ func TestStoryOfNothing(t *testing.T) {
 	}
 }
 
+// TestStoryOfLoss has b killed inside, c going on when the lease has run out,
+// and losing the lock in its turn; upkeep is in between.
+func TestStoryOfLoss(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	run := tracetest.Trace{}
+	number := map[algo.PeerName]uint64{}
+	record := func(peer algo.PeerName, clock algo.Time, e trace.Event) {
+		now = now.Add(time.Millisecond)
+		e.At, e.Peer, e.Incarnation, e.Clock = now, peer, 1, clock
+		if e.Kind != trace.Start && e.Kind != trace.Crash {
+			e.Lock = "demo"
+		}
+		run[peer] = append(run[peer], e)
+	}
+	message := func(from, to algo.PeerName, clock, at algo.Time, kind, why string, upkeep bool) {
+		number[from]++
+		m := &trace.Message{ID: trace.MessageID{From: from, Incarnation: 1, Number: number[from]}, Kind: kind, From: from, To: to, Clock: clock, Upkeep: upkeep}
+		record(from, clock, trace.Event{Kind: trace.Send, Reason: why, Message: m})
+		record(to, at, trace.Event{Kind: trace.Receive, Message: m})
+	}
+	for _, peer := range []algo.PeerName{"a", "b", "c"} {
+		record(peer, 1, trace.Event{Kind: trace.Start})
+	}
+	record("b", 2, trace.Event{Kind: trace.Request})
+	record("b", 3, trace.Event{Kind: trace.Enter, Token: 7, Lease: time.Second, Reason: "a majority has voted for it"})
+	message("b", "a", 4, 5, "renew", "its lease runs", true)
+	message("a", "b", 6, 7, "renewed", "it is still for b", true)
+	record("b", 7, trace.Event{Kind: trace.Extend, Token: 7, Lease: time.Second})
+	record("c", 2, trace.Event{Kind: trace.Request})
+	message("c", "a", 2, 8, "ask", "it has no token", false)
+	record("a", 8, trace.Event{Kind: trace.Note, Other: "c", Reason: "keeps its vote: it is for b"})
+	record("b", 7, trace.Event{Kind: trace.Crash, Reason: "by the demo"})
+	now = now.Add(time.Second)
+	message("c", "a", 9, 10, "ask", "it still waits", true)
+	message("a", "c", 11, 12, "vote", "its vote for b has expired", false)
+	record("c", 12, trace.Event{Kind: trace.Enter, Token: 8, Lease: time.Second, Reason: "a majority has voted for it"})
+	now = now.Add(2 * time.Second)
+	record("a", 12, trace.Event{Kind: trace.Request})
+	record("a", 13, trace.Event{Kind: trace.Enter, Token: 9, Lease: time.Second, Reason: "a majority has voted for it"})
+	record("c", 13, trace.Event{Kind: trace.Lost, Token: 8, Reason: "its lease has run out"})
+
+	var lines []string
+	s, err := Collect(merge(run).Events(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k := range s.Entries() {
+		story, err := s.Story(k + 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(append(lines, story...), "")
+	}
+	golden(t, "losses.txt", lines)
+	if k := s.After(7); k != 2 || s.After(9) != 0 {
+		t.Errorf("entry %d follows the one with token 7", k)
+	}
+}
+
 // TestEveryStoryEndsWell tells all entries of many runs: each story begins
 // with the request and ends with the entry, or with what happened at the same
 // time of other clocks.

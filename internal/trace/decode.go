@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 	"unicode/utf8"
 
 	"github.com/conchlock/conch/algo"
@@ -83,6 +84,8 @@ func (d *decoder) eventField(key []byte, r *Line, seen *uint) error {
 		bit, err = 8, d.word(&r.Reason)
 	case "message":
 		bit, err = 9, d.message(r)
+	case "lease":
+		bit, err = 10, d.lease(&r.Lease)
 	default:
 		return fmt.Errorf("field %q is unknown", shorten(key))
 	}
@@ -306,6 +309,14 @@ func (d *decoder) number(n *uint64) error {
 		return fmt.Errorf("%d is above 2^53-1", *n)
 	}
 	return nil
+}
+
+// lease reads a duration in nanoseconds.
+func (d *decoder) lease(lease *time.Duration) error {
+	var n uint64
+	err := d.number(&n)
+	*lease = time.Duration(n)
+	return err
 }
 
 func (d *decoder) bool(b *bool) error {

@@ -12,7 +12,8 @@ import (
 //
 // The fields come in the order of [Event]. ts, peer, incarnation, clock and
 // event are always there; of the others those that are not empty, except that
-// enter, exit and lost always say their token. In a message, id, kind, from,
+// enter, extend, exit and lost always say their token. lease is in
+// nanoseconds. In a message, id, kind, from,
 // to and clock are always there, upkeep if it is true; whatever else is in it
 // is what the algorithm says, as strings. A field of the algorithm that has
 // the name of one of those six is written with an underscore behind it.
@@ -34,6 +35,10 @@ func AppendEvent(dst []byte, e *Event) []byte {
 	if e.Token != 0 || e.Kind.hasToken() {
 		dst = append(dst, `,"token":`...)
 		dst = strconv.AppendUint(dst, uint64(e.Token), 10)
+	}
+	if e.Lease != 0 {
+		dst = append(dst, `,"lease":`...)
+		dst = strconv.AppendUint(dst, uint64(max(e.Lease, 0)), 10)
 	}
 	if e.Other != "" {
 		dst = append(dst, `,"other":`...)
@@ -97,7 +102,10 @@ func (id MessageID) Append(dst []byte) []byte {
 func (id MessageID) String() string { return string(id.Append(nil)) }
 
 // hasToken says that an event of this kind is about a hold.
-func (k Kind) hasToken() bool { return k == Enter || k == Exit || k == Lost }
+func (k Kind) hasToken() bool { return k == Enter || k == Extend || k == Exit || k == Lost }
+
+// hasLease says that an event of this kind may say how long a hold lasts.
+func (k Kind) hasLease() bool { return k == Enter || k == Extend }
 
 // hasMessage says that an event of this kind is about a message.
 func (k Kind) hasMessage() bool { return k == Send || k == Receive || k == Drop }

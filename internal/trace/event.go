@@ -20,8 +20,9 @@ const (
 	Cancel   Kind = "cancel"    // and has given it up before entering
 	Send     Kind = "send"
 	Receive  Kind = "receive"
-	Drop     Kind = "drop"  // a message to or from an old incarnation was discarded
-	Enter    Kind = "enter" // the critical section begins, with Token
+	Drop     Kind = "drop"   // a message to or from an old incarnation was discarded
+	Enter    Kind = "enter"  // the critical section begins, with Token and Lease
+	Extend   Kind = "extend" // the hold with Token lasts for Lease from now on, if nothing extends it again
 	Exit     Kind = "exit"
 	Lost     Kind = "lost" // the hold has ended without an exit
 	Suspect  Kind = "suspect"
@@ -34,7 +35,7 @@ const (
 // kinds are all that a trace may hold: an event that a reader does not know
 // could change what the others mean, so it is refused.
 var kinds = [...]Kind{
-	Send, Receive, Note, Request, Enter, Exit, Cancel, Lost, Drop,
+	Send, Receive, Note, Request, Enter, Exit, Extend, Cancel, Lost, Drop,
 	LinkUp, LinkDown, Start, Stop, Suspect, Join, Leave, Crash,
 }
 
@@ -52,7 +53,8 @@ type Event struct {
 	Clock       algo.Time // the peer's Lamport clock after the event
 	Kind        Kind
 	Lock        string        // empty if about no single lock
-	Token       algo.Token    // Enter, Exit, Lost
+	Token       algo.Token    // Enter, Extend, Exit, Lost
+	Lease       time.Duration // Enter, Extend: how long the hold lasts from At on, if nothing extends it; 0 in Enter: it has no lease
 	Other       algo.PeerName // LinkUp, LinkDown, Suspect, Join, Leave: the peer it is about; Note: the peer held back, if any
 	Reason      string        // why, in words; may be empty
 	Message     *Message      // Send, Receive, Drop

@@ -116,6 +116,9 @@ func (l *Log) Record(e *Event) {
 	if e.Kind.hasToken() {
 		attrs = append(attrs, slog.Uint64("token", uint64(e.Token)))
 	}
+	if e.Lease != 0 {
+		attrs = append(attrs, slog.Duration("lease", e.Lease))
+	}
 	if m := e.Message; m != nil {
 		attrs = append(attrs, slog.String("id", m.ID.String()))
 		for _, f := range m.Fields {
@@ -165,7 +168,7 @@ func logLevel(e *Event) slog.Level {
 	switch {
 	case e.Kind == Lost || e.Kind == LinkDown || e.Kind == Drop || e.Kind == Suspect || e.Kind == Crash || e.LostEvents():
 		return slog.LevelWarn
-	case e.Message != nil && e.Message.Upkeep:
+	case e.Kind == Extend || e.Message != nil && e.Message.Upkeep:
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo
@@ -195,6 +198,8 @@ func Phrase(e *Event) string {
 		return "drops " + e.Message.Kind + " from " + string(e.Message.From) + " to " + string(e.Message.To)
 	case Enter:
 		return "enters the critical section"
+	case Extend:
+		return "may stay longer"
 	case Exit:
 		return "leaves the critical section"
 	case Lost:

@@ -25,7 +25,9 @@ func TestLog(t *testing.T) {
 	note.Kind, note.Reason, note.Other = Note, "holds back its reply: its own request 4.c is older", "b"
 	receive := sendEvent(3)
 	receive.Kind, receive.Peer, receive.Reason = Receive, "b", ""
-	record(r, startEvent(1), request, sendEvent(1), upkeep, receive, note, enter)
+	leased, extend := enter, enter
+	leased.Lease, extend.Kind, extend.Lease = time.Second, Extend, time.Second // the latter at debug level
+	record(r, startEvent(1), request, sendEvent(1), upkeep, receive, note, enter, leased, extend)
 	r.Flush()
 	r.Flush()
 	if err := l.Close(); err != nil {
@@ -37,6 +39,7 @@ time=2026-11-23T12:00:00.000Z level=INFO msg="sends reply to b" peer=a clock=2 l
 time=2026-11-23T12:00:00.000Z level=INFO msg="receives reply from a" peer=b clock=4 lock=demo id=a-1-3 request=4.c
 time=2026-11-23T12:00:01.000Z level=INFO msg="holds back its reply: its own request 4.c is older" peer=a clock=2 lock="two\nlines" other=b
 time=2026-11-23T12:00:01.000Z level=INFO msg="enters the critical section" peer=a clock=2 lock="two\nlines" token=2 reason="every peer has replied"
+time=2026-11-23T12:00:01.000Z level=INFO msg="enters the critical section" peer=a clock=2 lock="two\nlines" token=2 lease=1s reason="every peer has replied"
 `
 	if b.String() != want {
 		t.Errorf("got\n%s", b.String())

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/conchlock/conch/algo"
 )
@@ -59,6 +60,7 @@ func (p Past) Clone() Past { return Past{seen: slices.Clone(p.seen), Blind: p.Bl
 type Sent struct {
 	ID     MessageID
 	Pos    Pos
+	At     time.Time
 	Index  uint64 // of the send in the sender's trace
 	Kind   string
 	Lock   string
@@ -234,7 +236,7 @@ func (m *Merger) send(s *stream, l *Line) {
 	}
 	k := &s.links[to.who]
 	k.flight = append(k.flight, Sent{
-		ID: l.Message.ID, Pos: l.Pos, Index: s.index, Kind: l.Message.Kind, Lock: l.Lock,
+		ID: l.Message.ID, Pos: l.Pos, At: l.At, Index: s.index, Kind: l.Message.Kind, Lock: l.Lock,
 		Clock: l.Message.Clock, Upkeep: l.Message.Upkeep, past: s.snapshot,
 	})
 }

@@ -10,6 +10,7 @@ import (
 const (
 	startLine = `{"ts":"2026-11-23T12:00:00Z","peer":"a","incarnation":1,"clock":1,"event":"start"}` + "\n"
 	sendLine  = `{"ts":"2026-11-23T12:00:00Z","peer":"a","incarnation":1,"clock":2,"event":"send","lock":"l","message":{"id":"a-1-1","kind":"k","from":"a","to":"b","clock":2}}` + "\n"
+	enterLine = `{"ts":"2026-11-23T12:00:00Z","peer":"a","incarnation":1,"clock":2,"event":"enter","lock":"l","token":7,"lease":5}` + "\n"
 	stopLine  = `{"ts":"2026-11-23T12:00:00Z","peer":"a","incarnation":1,"clock":3,"event":"stop"}` + "\n"
 	nextLine  = `{"ts":"2026-11-23T12:00:00Z","peer":"a","incarnation":2,"clock":3,"event":"start"}` + "\n"
 )
@@ -39,6 +40,11 @@ func TestReaderRefuses(t *testing.T) {
 		{startLine + edit(sendLine, `"to":"b"`, `"to":"a"`), `goes from a to itself`},
 		{startLine + edit(sendLine, `"clock":2}`, `"clock":3}`), `says clock 3, and is sent at 2`},
 		{startLine + edit(sendLine, `"event":"send"`, `"event":"enter"`), `enter without a token`},
+		{startLine + edit(enterLine, `"event":"enter"`, `"event":"exit"`), `exit with a lease`},
+		{startLine + edit(enterLine, `"event":"enter"`, `"event":"extend"`, `,"lease":5`, ``), `extend without a lease`},
+		{startLine + edit(enterLine, `"event":"enter"`, `"event":"extend"`, `"token":7,`, ``), `extend without a token`},
+		{startLine + edit(enterLine, `"lock":"l",`, ``), `enter without a lock`},
+		{startLine + edit(enterLine, `"lease":5`, `"lease":-5`), `lease: there should be a whole number here`},
 		{startLine + edit(stopLine, `"peer":"a"`, `"peer":"b"`), `a.ndjson:2: an event of peer b in the trace of a`},
 		{startLine + sendLine + sendLine, `a.ndjson:3: the line is there twice`},
 		{startLine + edit(sendLine, "a-1-1", "a-1-3"), ``},
@@ -63,6 +69,7 @@ func TestReaderTakes(t *testing.T) {
 	}{
 		{"", 0},
 		{startLine[:20], 0},
+		{startLine + enterLine + strings.Replace(enterLine, "enter", "extend", 1), 3},
 		{startLine + sendLine + stopLine + nextLine, 4},
 		{startLine + sendLine[:50], 1},
 		{startLine + sendLine[:len(sendLine)-1], 1},
@@ -82,6 +89,7 @@ func TestReaderTakes(t *testing.T) {
 // again.
 func FuzzReader(f *testing.F) {
 	f.Add([]byte(startLine + sendLine))
+	f.Add([]byte(enterLine))
 	f.Add([]byte(startLine + strings.ReplaceAll(sendLine, `"l"`, `"\u00e9\ud83d\ude00"`)))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		drain(NewReader("a", bytes.NewReader(text), false))
@@ -92,12 +100,12 @@ func FuzzReader(f *testing.F) {
 		}
 		var plain struct {
 			Peer, Event, Lock, Reason string
-			Clock                     uint64
+			Clock, Lease              uint64
 		}
 		if err := json.Unmarshal(line, &plain); err != nil {
 			t.Fatalf("taken, but no JSON: %v", err)
 		}
-		if !bytes.ContainsAny(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZſK\\") && (plain.Peer != string(l.Peer) || plain.Event != string(l.Kind) || plain.Lock != l.Lock || plain.Reason != l.Reason || plain.Clock != uint64(l.Clock)) {
+		if !bytes.ContainsAny(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZſK\\") && (plain.Peer != string(l.Peer) || plain.Event != string(l.Kind) || plain.Lock != l.Lock || plain.Reason != l.Reason || plain.Clock != uint64(l.Clock) || plain.Lease != uint64(l.Lease)) {
 			t.Fatalf("read as %+v, JSON says %+v", l.Event, plain)
 		}
 		written := AppendEvent(nil, &l.Event)

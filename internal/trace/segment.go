@@ -148,6 +148,9 @@ func AppendCrash(path string, at time.Time, reason string) error {
 	if err := new(decoder).decode(line, &last); err != nil {
 		return fmt.Errorf("trace %s: last line: %w", path, err)
 	}
+	if last.Kind == Crash {
+		return nil // the next incarnation was killed before it recorded anything
+	}
 	e := Event{At: at, Peer: last.Peer, Incarnation: last.Incarnation, Clock: last.Clock, Kind: Crash, Reason: reason}
 	_, err = file.Write(AppendEvent(nil, &e))
 	return err

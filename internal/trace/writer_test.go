@@ -97,6 +97,19 @@ func TestFormat(t *testing.T) {
 	}
 }
 
+func TestFormatOfLease(t *testing.T) {
+	e := Event{At: noon, Peer: "a", Incarnation: 1, Clock: 3, Kind: Enter, Lock: "demo", Token: 7, Lease: time.Second, Reason: "a majority voted"}
+	got := string(AppendEvent(nil, &e))
+	want := `{"ts":"2026-11-23T12:00:00.000000001Z","peer":"a","incarnation":1,"clock":3,"event":"enter","lock":"demo","token":7,"lease":1000000000,"reason":"a majority voted"}` + "\n"
+	if got != want {
+		t.Errorf("got  %swant %s", got, want)
+	}
+	var l Line
+	if err := new(decoder).decode([]byte(strings.TrimSpace(got)), &l); err != nil || l.Lease != time.Second {
+		t.Errorf("read as %+v, %v", l.Event, err)
+	}
+}
+
 func TestWriterRoundTrip(t *testing.T) {
 	dir := t.TempDir()
 	w := open(t, filepath.Join(dir, "a.ndjson"), Options{})
@@ -123,14 +136,15 @@ func encode(events []Event) []byte {
 func TestRecordDoesNotAllocate(t *testing.T) {
 	w := open(t, filepath.Join(t.TempDir(), "a.ndjson"), Options{})
 	e := sendEvent(1)
+	extend := Event{At: noon, Peer: "a", Incarnation: 1, Clock: 2, Kind: Extend, Lock: "demo", Token: 7, Lease: time.Second}
 	for range 100 {
-		w.Record(&e)
+		record(w, e, extend)
 	}
 	w.Flush()
-	w.Record(&e)
+	record(w, e, extend)
 	w.Flush()
-	if n := testing.AllocsPerRun(100, func() { w.Record(&e); w.Flush() }); n > 0 {
-		t.Errorf("%v allocations for an event", n)
+	if n := testing.AllocsPerRun(100, func() { w.Record(&e); w.Record(&extend); w.Flush() }); n > 0 {
+		t.Errorf("%v allocations for two events", n)
 	}
 }
 
@@ -199,6 +213,12 @@ func TestAppendCrash(t *testing.T) {
 	events, err := readAll(t, dir)
 	if err != nil || len(events) != 3 {
 		t.Fatalf("%d events, %v", len(events), err)
+	}
+	if err := AppendCrash(path, noon, "and again, before it could start"); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := readAll(t, dir); err != nil || len(again) != 3 {
+		t.Errorf("%d events after a second kill, %v", len(again), err)
 	}
 	if c := events[2]; c.Kind != Crash || c.Incarnation != 3 || c.Clock != 9 {
 		t.Errorf("got %+v", c)
