@@ -82,14 +82,20 @@ type Config struct {
 	// run the same.
 	Algorithm string
 
-	// TTL sets how soon silence is noticed: heartbeats go out every TTL/8, and
-	// a peer that was silent for three of them counts as down. The default is
-	// 5 s, the least MinTTL. All peers must have the same.
+	// TTL is how long a lease lasts, with algorithms that have them: so long
+	// the others wait for a holder that has fallen silent. It also sets how soon
+	// silence is noticed: heartbeats go out every TTL/8, and a peer that was
+	// silent for three of them counts as down. It should be far above four round
+	// trips of the network. The default is 5 s, the least MinTTL, the most
+	// MaxTTL. All peers must have the same.
 	TTL time.Duration
 
 	// Dir keeps what must survive a restart; it must be this peer's alone.
 	// Without one, fencing tokens grow over a restart as long as the wall
-	// clock was not set back.
+	// clock was not set back. Algorithms with leases also use it for a quick
+	// start: a peer that was closed in good order, on a machine that has not been
+	// started since, knows what it has granted. Any other that is not new to its
+	// cluster grants nothing for a TTL; Status says so.
 	Dir string
 
 	// TraceDir turns the trace on: every event of this peer is appended to
@@ -100,15 +106,43 @@ type Config struct {
 	// Logger gets the same events as log records, at level Info, and what goes
 	// wrong, at Warn and above. The default is silence.
 	Logger *slog.Logger
+
+	// Tuning is for what few programs need to change.
+	Tuning Tuning
+}
+
+// Tuning has the rare settings. They matter to algorithms with leases only; the
+// zero value of each is a good default.
+type Tuning struct {
+	// Linger is for how long a lock that nobody wants stays with the peer that
+	// had it last, where entering again costs no message. It costs the others
+	// nothing: they get the lock as soon as they ask. The default is TTL/4, the
+	// most TTL/3.
+	Linger time.Duration
+
+	// Drift bounds by how much the clocks of two machines may differ in rate,
+	// in parts per million. Leases are shortened by it, so that a clock that
+	// runs slow does not make a holder believe in a lease that is over. The
+	// default is 1000, a second in a quarter of an hour: NTP slews a clock by at
+	// most half of that. The most is MaxDrift. All peers must have the same.
+	Drift int64
 }
 
 // MinTTL is the shortest TTL: below it, heartbeats would come too often.
 const MinTTL = 100 * time.Millisecond
 
+// MaxTTL is the longest TTL: so long a lock can be closed after a crash.
+const MaxTTL = 24 * time.Hour
+
+// MaxDrift is the largest Tuning.Drift, ten percent. Clocks that differ by more
+// are broken.
+const MaxDrift = 100_000
+
 const (
 	clusterMax     = 200 // bytes of a cluster's name
 	defaultCluster = "conch"
 	defaultTTL     = 5 * time.Second
+	defaultDrift   = 1000    // parts per million
 	traceCap       = 1 << 30 // bytes
 )
 
@@ -197,5 +231,28 @@ func (c *Config) complete() (Peers, error) {
 	if c.TTL < MinTTL {
 		return nil, fmt.Errorf("Config.TTL is %s, the least is %s", c.TTL, MinTTL)
 	}
+	if c.TTL > MaxTTL {
+		return nil, fmt.Errorf("Config.TTL is %s, the most is %s", c.TTL, MaxTTL)
+	}
+	if err := c.Tuning.complete(c.TTL); err != nil {
+		return nil, err
+	}
 	return peers, nil
+}
+
+// complete does the same for its part.
+func (t *Tuning) complete(ttl time.Duration) error {
+	if t.Linger == 0 {
+		t.Linger = ttl / 4
+	}
+	if t.Linger < 0 || t.Linger > ttl/3 {
+		return fmt.Errorf("Config.Tuning.Linger is %s, it must be positive and at most a third of the TTL, %s", t.Linger, ttl/3)
+	}
+	if t.Drift == 0 {
+		t.Drift = defaultDrift
+	}
+	if t.Drift < 0 || t.Drift > MaxDrift {
+		return fmt.Errorf("Config.Tuning.Drift is %d parts per million, it must be positive and at most %d", t.Drift, MaxDrift)
+	}
+	return nil
 }

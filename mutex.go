@@ -121,13 +121,24 @@ func (h *Hold) Lock() string { return h.lock }
 // Token returns the hold's fencing token.
 func (h *Hold) Token() Token { return Token(h.hold.Token()) }
 
+// Deadline returns when the hold's lease ends; the zero time if it has none. The
+// peer renews the lease for as long as the hold lasts and enough others can be
+// reached, so a later call returns a later time. The context ends a little
+// earlier, by a sixteenth of the TTL but at most 100 ms: that is the time to stop
+// in.
+func (h *Hold) Deadline() time.Time { return h.hold.Deadline() }
+
 // Context ends when the hold does: with cause context.Canceled at Unlock, with
-// ErrClosed when the peer is closed, with ErrLost when the hold is lost.
+// ErrClosed when the peer is closed, with ErrLost when the hold is lost, shortly
+// before its lease can end. After a pause of the whole process (or the machine) it
+// ends as soon as the program runs again, at the latest a second after that.
+// What a pause cannot be told from inside, the resource can tell by the token.
 func (h *Hold) Context() context.Context { return h.hold.Context() }
 
 // Unlock ends the hold; the lock goes to who waits for it. The error is
 // ErrUnlocked if that was done before, and ErrClosed or ErrLost if the hold had
-// ended without it.
+// ended without it. Call it then, too: a lock whose lease is about to end goes on
+// at once when its holder says that it has stopped.
 func (h *Hold) Unlock() error {
 	err := h.hold.Release()
 	if errors.Is(err, context.Canceled) {

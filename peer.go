@@ -11,6 +11,7 @@ import (
 
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/algo/roster"
+	"github.com/conchlock/conch/internal/clock"
 	"github.com/conchlock/conch/internal/node"
 	"github.com/conchlock/conch/internal/state"
 	"github.com/conchlock/conch/internal/trace"
@@ -40,6 +41,7 @@ func (p *Peer) start(cfg Config) error {
 	if err != nil {
 		return err
 	}
+	setup := p.setup(cfg, kept, others)
 	outdated := make(chan algo.Incarnation, 1)
 	links, err := transport.New(transport.Config{
 		Self:        p.name,
@@ -50,6 +52,9 @@ func (p *Peer) start(cfg Config) error {
 		Cluster:     cfg.Cluster,
 		Algorithm:   cfg.Algorithm,
 		TTL:         cfg.TTL,
+		Drift:       setup.Drift,
+		Leases:      roster.Leases(cfg.Algorithm),
+		Fresh:       setup.Fresh,
 		Logger:      logger,
 		Outdated: func(known algo.Incarnation) {
 			select {
@@ -64,20 +69,37 @@ func (p *Peer) start(cfg Config) error {
 	}
 	p.listen = links.Addr().String()
 	p.node, err = node.Start(node.Config{
-		Self:        p.name,
-		Incarnation: kept.Incarnation(),
-		Peers:       others,
-		Process:     process(algo.Setup{Self: p.name, Incarnation: kept.Incarnation(), Others: others}),
-		Transport:   links,
-		Recorder:    recorder,
-		Logger:      logger,
-		Clock:       kept,
+		Setup:     setup,
+		New:       process,
+		Clock:     clock.Now,
+		Memory:    kept,
+		Transport: links,
+		Recorder:  recorder,
+		Logger:    logger,
 	})
 	if err != nil {
 		return errors.Join(err, links.Close())
 	}
 	p.watching.Go(func() { p.watch(outdated) })
 	return nil
+}
+
+// setup says what this incarnation begins with. Every peer is a voter.
+func (p *Peer) setup(cfg Config, kept *state.State, others []algo.PeerName) algo.Setup {
+	promises, good := kept.Kept()
+	return algo.Setup{
+		Self:        p.name,
+		Incarnation: kept.Incarnation(),
+		Others:      others,
+		Voters:      slices.Sorted(slices.Values(append([]algo.PeerName{p.name}, others...))),
+		TTL:         algo.Duration(cfg.TTL),
+		Linger:      algo.Duration(cfg.Tuning.Linger),
+		Drift:       cfg.Tuning.Drift,
+		Floor:       kept.Floor(),
+		Kept:        good,
+		Promises:    promises,
+		Fresh:       kept.Fresh(),
+	}
 }
 
 // watch ends a peer whose incarnation is not the latest that the others have
@@ -97,7 +119,7 @@ func (p *Peer) openState(cfg Config) (*state.State, error) {
 	if cfg.Dir == "" {
 		return state.WallClock(time.Now()), nil
 	}
-	s, err := state.Open(cfg.Dir, p.name, time.Now())
+	s, err := state.Open(cfg.Dir, p.name, state.Moment{Wall: time.Now(), Now: clock.Now(), Boot: clock.Boot()})
 	if err != nil {
 		return nil, err
 	}
@@ -176,6 +198,10 @@ type Status struct {
 	Addr   string       `json:"addr"`   // the address at which the others reach it
 	Peers  []PeerStatus `json:"peers"`  // the others, sorted by name
 	Locks  []LockStatus `json:"locks"`  // those held or wanted at this peer, sorted by name
+	// Abstains is for how long yet, in nanoseconds, this peer grants nothing to
+	// anybody: after a start that did not follow a Close it may have forgotten
+	// what it had granted, and waits until that has expired.
+	Abstains time.Duration `json:"abstains"`
 }
 
 // PeerStatus is what a peer knows of another.
@@ -190,9 +216,10 @@ type PeerStatus struct {
 // LockStatus is what a peer knows of a lock that is held or wanted there.
 type LockStatus struct {
 	Name     string    `json:"name"`
-	Held     bool      `json:"held"`  // by a caller at this peer
-	Token    Token     `json:"token"` // if held
-	Since    time.Time `json:"since"` // when it was entered, else asked for
+	Held     bool      `json:"held"`              // by a caller at this peer
+	Token    Token     `json:"token"`             // if held
+	Since    time.Time `json:"since"`             // when it was entered, else asked for
+	Deadline time.Time `json:"deadline,omitzero"` // if held: as Hold.Deadline
 	Waiters  int       `json:"waiters"`
 	WaitsFor []string  `json:"waits_for"` // the peers whose messages are missing, and those that are down
 }
@@ -201,13 +228,14 @@ type LockStatus struct {
 func (p *Peer) Status() Status {
 	s := Status{Name: p.Name(), Listen: p.listen, Addr: p.advertise}
 	now := p.node.Status()
+	s.Abstains = now.Abstains
 	for _, o := range now.Peers {
 		s.Peers = append(s.Peers, PeerStatus{
 			Name: string(o.Name), Addr: p.addrs[string(o.Name)], Up: o.Up, Since: o.Since, Reason: o.Reason,
 		})
 	}
 	for _, l := range now.Locks {
-		ls := LockStatus{Name: l.Name, Held: l.Held, Token: Token(l.Token), Since: l.Since, Waiters: l.Waiters}
+		ls := LockStatus{Name: l.Name, Held: l.Held, Token: Token(l.Token), Since: l.Since, Deadline: l.Deadline, Waiters: l.Waiters}
 		for _, w := range l.WaitsFor {
 			ls.WaitsFor = append(ls.WaitsFor, string(w))
 		}

@@ -103,6 +103,7 @@ var homes = map[string]string{
 	"github.com/spf13/cobra":            "./cmd/conch",
 	"github.com/spf13/pflag":            "./cmd/conch",
 	"go.etcd.io/bbolt":                  "./internal/state",
+	"golang.org/x/sys":                  "./internal/clock",
 	"google.golang.org/grpc":            "./internal/transport",
 	"google.golang.org/protobuf":        "./internal/transport",
 }

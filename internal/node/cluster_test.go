@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/algo/roster"
@@ -20,8 +21,9 @@ type cluster struct {
 	algorithm string
 	network   *memory.Network
 	names     []algo.PeerName
+	clock     func() algo.Instant
 	nodes     map[algo.PeerName]*node.Node
-	clocks    map[algo.PeerName]*ceiling
+	disks     map[algo.PeerName]*disk
 	events    map[algo.PeerName]*recorder
 	started   algo.Incarnation
 }
@@ -30,8 +32,9 @@ func newCluster(t *testing.T, algorithm string, n int) *cluster {
 	c := &cluster{
 		t:         t,
 		algorithm: algorithm,
+		clock:     clock(),
 		nodes:     make(map[algo.PeerName]*node.Node),
-		clocks:    make(map[algo.PeerName]*ceiling),
+		disks:     make(map[algo.PeerName]*disk),
 		events:    make(map[algo.PeerName]*recorder),
 	}
 	for i := range n {
@@ -39,7 +42,7 @@ func newCluster(t *testing.T, algorithm string, n int) *cluster {
 	}
 	c.network = memory.NewNetwork(1, c.names...)
 	for _, name := range c.names {
-		c.clocks[name] = &ceiling{}
+		c.disks[name] = &disk{}
 		c.events[name] = &recorder{}
 		c.start(name)
 	}
@@ -56,19 +59,24 @@ func (c *cluster) start(name algo.PeerName) {
 		c.t.Fatal(err)
 	}
 	links := c.network.Config(name, c.started)
-	links.Clock = c.clocks[name].Start()
+	links.Clock = c.disks[name].Start()
+	links.Fresh = links.Clock == 0
 	transport, err := c.network.TransportWith(links)
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	setup := algo.Setup{
+		Self: name, Incarnation: c.started, Others: others,
+		Voters: c.names, TTL: algo.Duration(links.TTL), Linger: algo.Duration(links.TTL) / 4, Drift: 1000, Fresh: links.Fresh,
+	}
+	c.disks[name].load(&setup)
 	c.nodes[name], err = node.Start(node.Config{
-		Self:        name,
-		Incarnation: c.started,
-		Peers:       others,
-		Process:     process(algo.Setup{Self: name, Incarnation: c.started, Others: others}),
-		Transport:   transport,
-		Recorder:    c.events[name],
-		Clock:       c.clocks[name],
+		Setup:     setup,
+		New:       process,
+		Clock:     c.clock,
+		Memory:    c.disks[name],
+		Transport: transport,
+		Recorder:  c.events[name],
 	})
 	if err != nil {
 		c.t.Fatal(err)
@@ -94,27 +102,71 @@ func (c *cluster) close() {
 	wg.Wait()
 }
 
-// ceiling is a node.Ceiling without a disk.
-type ceiling struct {
-	mu   sync.Mutex
-	safe algo.Time
-	fail error
+// clock returns a clock that starts now. In a bubble its time is virtual.
+func clock() func() algo.Instant {
+	start := time.Now()
+	return func() algo.Instant { return algo.Instant(time.Since(start)) }
 }
 
-func (c *ceiling) Start() algo.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.safe
+// disk is a node.Memory without a disk.
+type disk struct {
+	mu       sync.Mutex
+	safe     algo.Time
+	floor    algo.Token
+	promises []algo.Promise
+	kept     bool
+	fail     error
 }
 
-func (c *ceiling) Raise(t algo.Time) (algo.Time, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.fail != nil {
-		return 0, c.fail
+func (d *disk) Start() algo.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.safe
+}
+
+func (d *disk) Raise(t algo.Time) (algo.Time, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fail != nil {
+		return 0, d.fail
 	}
-	c.safe = t + 1000
-	return c.safe, nil
+	d.safe = t + 1000
+	return d.safe, nil
+}
+
+func (d *disk) RaiseFloor(t algo.Token) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fail != nil {
+		return d.fail
+	}
+	d.floor = max(d.floor, t)
+	return nil
+}
+
+func (d *disk) Keep(promises []algo.Promise, _ algo.Instant) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fail != nil {
+		return d.fail
+	}
+	d.promises, d.kept = promises, true
+	return nil
+}
+
+// load tells a new incarnation what the last one has left, once.
+func (d *disk) load(s *algo.Setup) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s.Floor, s.Kept, s.Promises = d.floor, d.kept, d.promises
+	d.kept, d.promises = false, nil
+}
+
+// breakDown makes everything fail from now on.
+func (d *disk) breakDown(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fail = err
 }
 
 // recorder keeps events as lines.
@@ -132,6 +184,9 @@ func (r *recorder) Record(e *trace.Event) {
 	}
 	if m := e.Message; m != nil {
 		line += fmt.Sprintf(" %s %s>%s", m.Kind, m.From, m.To)
+		if m.Upkeep {
+			line += " (upkeep)"
+		}
 	}
 	if e.Token != 0 {
 		line += fmt.Sprintf(" token=%d", e.Token)

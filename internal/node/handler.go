@@ -16,13 +16,16 @@ func (n *Node) Contact(c Contact) {
 	if p == nil {
 		return
 	}
+	n.look()
 	p.incarnation, p.link = c.Incarnation, c.Link
-	in := algo.Input{Kind: algo.Contact, From: c.Peer, Incarnation: c.Incarnation, KnewMe: c.KnewMe}
+	p.told = true // a Contact is an Up, too
+	in := algo.Input{Kind: algo.Contact, From: c.Peer, Incarnation: c.Incarnation, KnewMe: c.KnewMe, Fresh: c.Fresh}
 	if !n.advance(&in, c.Clock) {
 		return
 	}
 	n.record(trace.Event{Kind: trace.Note, Other: c.Peer, Reason: fmt.Sprintf("has contact with incarnation %d of %s", c.Incarnation, c.Peer)})
-	n.run(in)
+	n.out = n.process.Step(in, n.out[:0])
+	n.carryOut(in)
 }
 
 // Receive implements Handler.
@@ -31,8 +34,9 @@ func (n *Node) Receive(name algo.PeerName, link Link, packets []Packet) {
 	defer n.unlock()
 	p := n.peers[name]
 	if p == nil || p.link != link {
-		panic(fmt.Sprintf("node: %s receives packets of %s on a link that has ended", n.cfg.Self, name))
+		panic(fmt.Sprintf("node: %s receives packets of %s on a link that has ended", n.self, name))
 	}
+	n.look()
 	for i := range packets {
 		n.receive(name, p.incarnation, &packets[i])
 	}
@@ -43,7 +47,7 @@ func (n *Node) Dropped(name algo.PeerName, packets []Packet) {
 	n.mu.Lock()
 	defer n.unlock()
 	for i := range packets {
-		n.recordPacket(trace.Drop, n.cfg.Self, n.cfg.Incarnation, name, &packets[i], algo.Reason{})
+		n.recordPacket(trace.Drop, n.self, n.cfg.Setup.Incarnation, name, &packets[i], algo.Reason{})
 	}
 }
 
@@ -53,8 +57,9 @@ func (n *Node) Up(name algo.PeerName) { n.turn(name, true, "") }
 // Down implements Handler.
 func (n *Node) Down(name algo.PeerName, reason string) { n.turn(name, false, reason) }
 
-// turn notes that the way to a peer is up or down. A reason may come again and
-// again while it is down; only a new one is worth an event.
+// turn notes that the way to a peer is up or down, and tells the process, if
+// there was contact. A reason may come again and again while it is down; only a
+// new one is worth an event, and none is worth a step.
 func (n *Node) turn(name algo.PeerName, up bool, reason string) {
 	n.mu.Lock()
 	defer n.unlock()
@@ -69,11 +74,17 @@ func (n *Node) turn(name algo.PeerName, up bool, reason string) {
 	if n.closing {
 		return // it is this peer that leaves
 	}
-	kind := trace.LinkDown
+	n.look()
+	in, e := algo.Input{Kind: algo.Down, From: name}, trace.Event{Kind: trace.LinkDown, Other: name, Reason: reason}
 	if up {
-		kind = trace.LinkUp
+		in.Kind, e.Kind = algo.Up, trace.LinkUp
 	}
-	n.record(trace.Event{Kind: kind, Other: name, Reason: reason})
+	if p.link == nil || p.told == up {
+		n.record(e)
+		return
+	}
+	p.told = up
+	n.step(in, e)
 }
 
 // BeforeSend implements Handler: what led to a packet is with the kernel before

@@ -27,19 +27,11 @@ type lock struct {
 // into what others put aside (epoch's asideMax).
 const maxLocks = 16384
 
-// waiter is a caller that waits for a lock.
+// waiter is a caller that waits for a lock, and the hold that it will get: one
+// piece of memory for both.
 type waiter struct {
-	granted chan *Hold // has room for the one hold
-}
-
-// Hold is one stay of this peer in a critical section.
-type Hold struct {
-	node  *Node
-	lock  *lock
-	token algo.Token
-	since time.Time
-	ctx   context.Context
-	end   context.CancelCauseFunc
+	hold    Hold
+	granted chan struct{} // closed when it has the hold; nil if it did not have to wait
 }
 
 // Acquire waits until this caller is inside the lock. When ctx ends first, the
@@ -49,38 +41,48 @@ func (n *Node) Acquire(ctx context.Context, name string) (*Hold, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	w := &waiter{granted: make(chan *Hold, 1)}
-	if err := n.enqueue(name, w); err != nil {
+	w := &waiter{hold: Hold{node: n, name: name}}
+	if err := n.enqueue(w); err != nil {
 		return nil, err
 	}
+	if w.granted == nil {
+		return &w.hold, nil
+	}
 	select {
-	case h := <-w.granted:
-		return h, nil
+	case <-w.granted:
+		return &w.hold, nil
 	case <-n.done:
-		return nil, n.abandon(name, w, n.Err())
+		return nil, n.abandon(w, n.Err())
 	case <-ctx.Done():
-		return nil, n.abandon(name, w, context.Cause(ctx))
+		return nil, n.abandon(w, context.Cause(ctx))
 	}
 }
 
 // enqueue puts a waiter in line.
-func (n *Node) enqueue(name string, w *waiter) error {
+func (n *Node) enqueue(w *waiter) error {
 	n.mu.Lock()
 	defer n.unlock()
+	n.look()
 	if n.ended {
 		return n.err()
 	}
-	l := n.locks[name]
+	l := n.locks[w.hold.name]
 	if l == nil {
 		if len(n.locks) >= maxLocks {
 			return fmt.Errorf("%d locks are held or wanted at this peer, and that is the limit: unlock some first", maxLocks)
 		}
-		l = &lock{name: name}
-		n.locks[name] = l
+		if l, n.spare = n.spare, nil; l == nil {
+			l = &lock{}
+		}
+		l.name = w.hold.name
+		n.locks[l.name] = l
 	}
 	l.waiters = append(l.waiters, w)
 	if l.hold == nil && len(l.waiters) == 1 {
 		n.ask(l)
+	}
+	if w.hold.lock == nil {
+		w.granted = make(chan struct{})
 	}
 	return nil
 }
@@ -93,31 +95,32 @@ func (n *Node) ask(l *lock) {
 }
 
 // grant gives the lock to the first waiter.
-func (n *Node) grant(name string, token algo.Token) {
+func (n *Node) grant(name string, token algo.Token, deadline algo.Instant) {
 	l := n.locks[name]
 	w := l.waiters[0]
 	l.waiters = slices.Delete(l.waiters, 0, 1)
-	h := &Hold{node: n, lock: l, token: token, since: time.Now()}
-	h.ctx, h.end = context.WithCancelCause(context.Background())
+	h := &w.hold
+	h.lock, h.token, h.deadline, h.since = l, token, deadline, time.Now()
 	l.hold = h
-	w.granted <- h
+	n.watchOver(h)
+	if w.granted != nil {
+		close(w.granted)
+	}
 }
 
 // abandon takes a waiter out of the line. If it was granted the lock just now,
 // it gives it back: the caller has been told that it did not get in.
-func (n *Node) abandon(name string, w *waiter, why error) error {
+func (n *Node) abandon(w *waiter, why error) error {
 	n.mu.Lock()
 	defer n.unlock()
-	l := n.locks[name]
-	select {
-	case h := <-w.granted:
-		if h.ctx.Err() == nil { // else Close or a failure has ended it already
-			n.leave(h, why, trace.GivenBack)
+	n.look()
+	if h := &w.hold; h.lock != nil {
+		if h.inside() { // else its time is over, or Close has ended it already
+			n.leave(h, why, trace.Event{Kind: trace.Exit, Reason: trace.GivenBack})
 		}
 		return why
-	default:
 	}
-	i := -1
+	i, l := -1, n.locks[w.hold.name]
 	if l != nil {
 		i = slices.Index(l.waiters, w)
 	}
@@ -127,38 +130,14 @@ func (n *Node) abandon(name string, w *waiter, why error) error {
 	why = fmt.Errorf("%w%s", why, n.waitsFor(l))
 	l.waiters = slices.Delete(l.waiters, i, i+1)
 	if i == 0 && l.hold == nil && len(l.waiters) == 0 {
-		n.step(algo.Input{Kind: algo.Cancel, Lock: name}, trace.Event{Kind: trace.Cancel})
+		n.step(algo.Input{Kind: algo.Cancel, Lock: l.name}, trace.Event{Kind: trace.Cancel})
 	}
 	n.forget(l)
 	return why
 }
 
-// Release leaves the section. If the hold has ended before, it returns the cause:
-// context.Canceled for an earlier Release, ErrClosed, or ErrLost.
-func (h *Hold) Release() error {
-	n := h.node
-	n.mu.Lock()
-	defer n.unlock()
-	if h.ctx.Err() != nil {
-		return context.Cause(h.ctx)
-	}
-	n.leave(h, context.Canceled, "")
-	return n.failure // the others may not know that it has left: nobody else is inside
-}
-
-// Token returns the hold's fencing token.
-func (h *Hold) Token() algo.Token { return h.token }
-
-// Context ends when the hold does.
-func (h *Hold) Context() context.Context { return h.ctx }
-
-// leave ends a hold and opens the next waiter's request. The reason is for the
-// record; most holds end because their work is done, and need none.
-func (n *Node) leave(h *Hold, cause error, reason string) {
-	h.end(cause)
-	l := h.lock
-	n.step(algo.Input{Kind: algo.Release, Lock: l.name}, trace.Event{Kind: trace.Exit, Token: h.token, Reason: reason})
-	l.hold = nil
+// next opens the next waiter's request after a hold has ended.
+func (n *Node) next(l *lock) {
 	if len(l.waiters) > 0 {
 		n.ask(l)
 	}
@@ -169,6 +148,7 @@ func (n *Node) leave(h *Hold, cause error, reason string) {
 func (n *Node) forget(l *lock) {
 	if l.hold == nil && len(l.waiters) == 0 {
 		delete(n.locks, l.name)
+		n.spare = l
 	}
 }
 
@@ -176,11 +156,14 @@ func (n *Node) forget(l *lock) {
 func (n *Node) giveUp() {
 	for _, name := range slices.Sorted(maps.Keys(n.locks)) {
 		l := n.locks[name]
+		if l == nil {
+			continue // a step has just lost it
+		}
 		wanted := len(l.waiters) > 0
 		l.waiters = nil
 		switch {
 		case l.hold != nil:
-			n.leave(l.hold, ErrClosed, "its peer is closing")
+			n.leave(l.hold, ErrClosed, trace.Event{Kind: trace.Exit, Reason: "its peer is closing"})
 		case wanted:
 			n.step(algo.Input{Kind: algo.Cancel, Lock: name}, trace.Event{Kind: trace.Cancel})
 			n.forget(l)
@@ -204,9 +187,12 @@ func (n *Node) fail(err error) {
 	n.failure = fmt.Errorf("%w: %w", ErrClosed, err)
 	n.end()
 	n.cfg.Logger.Error("this peer can take no more steps", "error", err)
+	for len(n.alarms) > 0 {
+		n.unwatch(n.alarms[0])
+	}
 	for _, l := range n.locks {
 		if l.hold != nil {
-			l.hold.end(fmt.Errorf("%w: %w", ErrLost, err))
+			l.hold.finish(fmt.Errorf("%w: %w", ErrLost, err))
 		}
 	}
 }

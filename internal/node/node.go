@@ -4,9 +4,13 @@
 //
 // A peer is one sequential process, as Lamport's paper has it: one mutex guards
 // the clock, the Process and the record of events, and whoever brings an input
-// (a caller, a link's reader) takes the step itself. A step is short and,
-// but for the rare raise of the clock's ceiling, does no I/O, so nobody waits long, and a message is answered without a change of
+// (a caller, a link's reader, the timer) takes the step itself. A step is short
+// and, but for the rare raise of the clock's ceiling or of the floor, does no
+// I/O, so nobody waits long, and a message is answered without a change of
 // goroutine.
+//
+// Where holds have leases, everything that comes in looks at the clock first:
+// see lease.go.
 package node
 
 import (
@@ -30,45 +34,69 @@ var (
 
 // Config says what a node consists of.
 type Config struct {
-	Self        algo.PeerName
-	Incarnation algo.Incarnation
-	Peers       []algo.PeerName // the others
-	Process     algo.Process
-	Transport   Transport
-	Recorder    trace.Recorder // nil records nothing
-	Logger      *slog.Logger   // for what is no event; nil discards
-	Clock       Ceiling
+	// Setup is what the process begins with. Now is read from Clock.
+	Setup algo.Setup
+	New   func(algo.Setup) algo.Process
+	// Clock reads this peer's own clock: it never goes back and counts time
+	// asleep. A reading that is less than the last one counts as that.
+	Clock     func() algo.Instant
+	Memory    Memory
+	Transport Transport
+	Recorder  trace.Recorder // nil records nothing
+	Logger    *slog.Logger   // for what is no event; nil discards
 }
 
-// Ceiling bounds a peer's Lamport clock: no time above it is used before a
-// higher one is safe, so that the next incarnation, which starts at the
-// ceiling, uses no time twice.
-type Ceiling interface {
-	// Start returns the time at which this incarnation's clock starts. Every
-	// time that earlier incarnations used is at most this.
+// Memory keeps what must survive this incarnation. Its methods write to disk;
+// when one fails the node fails, except that a stop that cannot be kept is only
+// not kept.
+type Memory interface {
+	// Start returns the time at which this incarnation's Lamport clock starts.
+	// Every time that earlier incarnations used is at most this.
 	Start() algo.Time
-	// Raise makes a higher ceiling safe, at least t, and returns it.
+	// Raise makes a higher ceiling of the Lamport clock safe, at least t, and
+	// returns it. No time above the ceiling is used before, so that the next
+	// incarnation, which starts there, uses no time twice.
 	Raise(t algo.Time) (algo.Time, error)
+	// RaiseFloor makes it safe that the next incarnation's Setup.Floor is at
+	// least t.
+	RaiseFloor(t algo.Token) error
+	// Keep keeps, at a stop in good order at the instant now, what makes the
+	// next incarnation's Setup Kept.
+	Keep(promises []algo.Promise, now algo.Instant) error
 }
 
 // Node runs one incarnation of a peer.
 type Node struct {
-	cfg  Config
-	done chan struct{} // closed when callers are served no more
-	idle chan struct{} // closed when the watch has ended
+	cfg    Config
+	self   algo.PeerName
+	margin algo.Duration // see margin
+	done   chan struct{} // closed when callers are served no more
+	idle   chan struct{} // closed when the watch has ended
+	timer  *time.Timer   // wakes the watch
 
 	mu      sync.Mutex
+	process algo.Process
 	ended   bool  // no caller is served any more; done is closed
 	closing bool  // Close was called
 	failure error // why the node can take no more steps, if so
 	clock   algo.Clock
 	ceiling algo.Time
+	floor   algo.Token
 	sent    uint64 // packets numbered so far
 	peers   map[algo.PeerName]*peer
 	locks   map[string]*lock
+	spare   *lock         // to be used again
 	out     []algo.Output // reused by every step
 	event   trace.Event   // reused by every record
 	message trace.Message // likewise
+
+	recorded bool         // something, in this turn
+	now      algo.Instant // the last reading of the clock
+	read     bool         // and no step has been taken since
+	armed    algo.Instant // when the timer fires, or earlier
+	alarms   alarms       // of the holds that have a lease
+	vacant   []*lock      // whose hold was lost in this step
+	settling bool         // settle is at work
 }
 
 // peer is what the runtime knows of another peer.
@@ -76,6 +104,7 @@ type peer struct {
 	incarnation algo.Incarnation
 	link        Link // nil before the first contact
 	up          bool
+	told        bool      // what the process was told about up
 	since       time.Time // when up last changed
 	reason      string    // why it is down
 }
@@ -87,18 +116,29 @@ func Start(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg:     cfg,
+		self:    cfg.Setup.Self,
+		margin:  margin(cfg.Setup.TTL),
 		done:    make(chan struct{}),
 		idle:    make(chan struct{}),
-		clock:   algo.ClockAt(cfg.Clock.Start()),
-		ceiling: cfg.Clock.Start(),
-		peers:   make(map[algo.PeerName]*peer, len(cfg.Peers)),
+		timer:   time.NewTimer(time.Hour),
+		clock:   algo.ClockAt(cfg.Memory.Start()),
+		ceiling: cfg.Memory.Start(),
+		floor:   cfg.Setup.Floor,
+		peers:   make(map[algo.PeerName]*peer, len(cfg.Setup.Others)),
 		locks:   make(map[string]*lock),
+		now:     cfg.Clock(),
+		armed:   algo.Never,
 	}
-	for _, p := range cfg.Peers {
+	n.timer.Stop()
+	setup := cfg.Setup
+	setup.Now = n.now
+	n.process = cfg.New(setup)
+	for _, p := range setup.Others {
 		n.peers[p] = &peer{since: time.Now(), reason: "no contact yet"}
 	}
 	n.mu.Lock()
 	n.record(trace.Event{Kind: trace.Start})
+	n.arm()
 	n.unlock()
 	if err := cfg.Transport.Start(n); err != nil {
 		return nil, fmt.Errorf("start links: %w", err)
@@ -107,14 +147,17 @@ func Start(cfg Config) (*Node, error) {
 	return n, nil
 }
 
-// Close gives up what is held and wanted here, lets the links drain, and ends
-// the node. Waiting callers get ErrClosed; contexts of holds end with it.
+// Close gives up what is held and wanted here, lets the process hand on what it
+// keeps and the links drain, and ends the node. Waiting callers get ErrClosed;
+// contexts of holds end with it.
 func (n *Node) Close() error {
 	n.mu.Lock()
 	first := !n.closing
 	n.closing = true
 	if first {
+		n.look()
 		n.giveUp()
+		n.stop()
 		n.end()
 	}
 	n.unlock()
@@ -131,6 +174,19 @@ func (n *Node) Close() error {
 	return err
 }
 
+// stop tells the process that it is the end, and keeps its promises. What still
+// comes in while links drain adds none.
+func (n *Node) stop() {
+	n.step(algo.Input{Kind: algo.Stop}, trace.Event{})
+	keeper, ok := n.process.(algo.Keeper)
+	if !ok || n.failure != nil {
+		return
+	}
+	if err := n.cfg.Memory.Keep(keeper.Promises(), n.now); err != nil {
+		n.cfg.Logger.Warn("the next start will be as after a crash", "error", err)
+	}
+}
+
 // end turns callers away, those to come and those that wait.
 func (n *Node) end() {
 	if !n.ended {
@@ -142,8 +198,10 @@ func (n *Node) end() {
 // unlock ends a turn with the node, and hands what was recorded in it on: a
 // trace to the kernel, a log to its goroutine.
 func (n *Node) unlock() {
+	recorded := n.recorded
+	n.recorded, n.read = false, false
 	n.mu.Unlock()
-	if n.cfg.Recorder != nil {
+	if recorded {
 		n.cfg.Recorder.Flush()
 	}
 }

@@ -15,6 +15,16 @@ import (
 type Status struct {
 	Peers []PeerStatus // the others, sorted by name
 	Locks []LockStatus // those held or wanted here, sorted by name
+	// Abstains is for how long yet this peer grants nothing, because it may have
+	// forgotten what it had granted before it was started again.
+	Abstains time.Duration
+}
+
+// abstainer is a process that may have to grant nothing for a while.
+type abstainer interface {
+	// Abstains returns until when it grants nothing; an instant that is past if
+	// it does.
+	Abstains() algo.Instant
 }
 
 // PeerStatus is what a node knows of another peer.
@@ -31,6 +41,7 @@ type LockStatus struct {
 	Held     bool
 	Token    algo.Token      // if held
 	Since    time.Time       // when it was entered, or asked for
+	Deadline time.Time       // if held: when the lease ends, unless it is renewed; zero without one
 	Waiters  int             // callers here that wait
 	WaitsFor []algo.PeerName // of an open request: whose messages it needs, and who is down
 }
@@ -38,8 +49,12 @@ type LockStatus struct {
 // Status returns what the node knows now.
 func (n *Node) Status() Status {
 	n.mu.Lock()
-	defer n.mu.Unlock()
+	defer n.unlock()
+	n.look()
 	var s Status
+	if a, ok := n.process.(abstainer); ok {
+		s.Abstains = time.Duration(max(0, a.Abstains().Sub(n.now)))
+	}
 	for _, name := range slices.Sorted(maps.Keys(n.peers)) {
 		p := n.peers[name]
 		s.Peers = append(s.Peers, PeerStatus{Name: name, Up: p.up, Since: p.since, Reason: p.reason})
@@ -48,7 +63,7 @@ func (n *Node) Status() Status {
 		l := n.locks[name]
 		ls := LockStatus{Name: name, Since: l.asked, Waiters: len(l.waiters), WaitsFor: n.missing(l)}
 		if l.hold != nil {
-			ls.Held, ls.Token, ls.Since = true, l.hold.token, l.hold.since
+			ls.Held, ls.Token, ls.Since, ls.Deadline = true, l.hold.token, l.hold.since, n.wall(l.hold.deadline)
 		}
 		s.Locks = append(s.Locks, ls)
 	}
@@ -58,18 +73,30 @@ func (n *Node) Status() Status {
 // Busy says that somebody here holds or wants the lock.
 func (n *Node) Busy(name string) bool {
 	n.mu.Lock()
-	defer n.mu.Unlock()
+	defer n.unlock()
+	n.look()
 	return n.locks[name] != nil
 }
 
+// wall says when an instant is by the wall clock; the zero time if it is never.
+func (n *Node) wall(i algo.Instant) time.Time {
+	if i == algo.Never {
+		return time.Time{}
+	}
+	return time.Now().Add(time.Duration(i.Sub(n.now)))
+}
+
 // missing lists, sorted, for whom a lock's open request waits: the peers whose
-// messages it needs, and those that are down, since sooner or later it needs
-// every peer.
+// messages it needs and, of an algorithm without leases, those that are down,
+// since sooner or later it needs every peer.
 func (n *Node) missing(l *lock) []algo.PeerName {
 	if l.hold != nil {
 		return nil
 	}
-	waits := n.cfg.Process.WaitsFor(l.name)
+	waits := n.process.WaitsFor(l.name)
+	if _, leases := n.process.(algo.Keeper); leases {
+		return waits
+	}
 	for name, p := range n.peers {
 		if !p.up && !slices.Contains(waits, name) {
 			waits = append(waits, name)
@@ -103,11 +130,13 @@ func (n *Node) waitsFor(l *lock) string {
 // note comes after twice the time.
 const firstNote = 2 * time.Second
 
-// watch notes which requests have waited for long, and for whom.
+// watch does what comes with time: what the process and the holds want done, and
+// notes which requests have waited for long, and for whom.
 func (n *Node) watch() {
 	defer close(n.idle)
 	t := time.NewTicker(firstNote / 2)
 	defer t.Stop()
+	defer n.timer.Stop()
 	for {
 		select {
 		case <-n.done:
@@ -116,7 +145,10 @@ func (n *Node) watch() {
 				n.cfg.Transport.Close()
 			}
 			return
+		case <-n.timer.C:
+			n.wake()
 		case <-t.C:
+			n.wake() // after a sleep of this machine the timer is late
 			n.noteWaits(time.Now())
 		}
 	}

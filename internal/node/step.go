@@ -2,21 +2,30 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/internal/trace"
 )
 
-// step gives the process one input of this peer's own, records it as e, and
-// carries out what follows. n.mu is held.
-func (n *Node) step(in algo.Input, e trace.Event) {
+// step gives the process one input of this peer's own, records it as e if that
+// is an event, and carries out what follows. It returns true if a Release came
+// too late, its hold was lost: that is what is recorded then. n.mu is held.
+func (n *Node) step(in algo.Input, e trace.Event) (lost bool) {
 	if !n.advance(&in, 0) {
-		return
+		return false
 	}
-	e.Lock = in.Lock
-	n.record(e)
-	n.run(in)
+	n.out = n.process.Step(in, n.out[:0])
+	if in.Kind == algo.Release && slices.ContainsFunc(n.out, func(o algo.Output) bool { return o.Kind == algo.Lost && o.Lock == in.Lock }) {
+		lost, e.Kind = true, trace.Lost
+	}
+	if e.Kind != "" {
+		e.Lock = in.Lock
+		n.record(e)
+	}
+	n.carryOut(in)
+	return lost
 }
 
 // receive gives the process one packet. n.mu is held.
@@ -25,17 +34,24 @@ func (n *Node) receive(from algo.PeerName, incarnation algo.Incarnation, p *Pack
 	if !n.advance(&in, p.Time) {
 		return
 	}
-	n.recordPacket(trace.Receive, from, incarnation, n.cfg.Self, p, algo.Reason{})
-	n.run(in)
+	n.recordPacket(trace.Receive, from, incarnation, n.self, p, algo.Reason{})
+	n.out = n.process.Step(in, n.out[:0])
+	n.carryOut(in)
 }
 
-// advance moves the clock for an input, past the time at which its cause was
-// sent, if it has one. It returns false if the clock cannot move.
+// advance moves the Lamport clock for an input, past the time at which its cause
+// was sent, if it has one, and tells the input the time. It returns false if the
+// clock cannot move.
 func (n *Node) advance(in *algo.Input, sent algo.Time) bool {
 	if !n.reach(max(n.clock.Now(), sent) + 1) {
 		return false
 	}
 	in.Time = n.clock.Receive(sent)
+	if !n.read { // else look has just done it
+		n.readClock()
+	}
+	n.read = false
+	in.Now = n.now
 	return true
 }
 
@@ -49,40 +65,82 @@ func (n *Node) reach(t algo.Time) bool {
 	if t <= n.ceiling {
 		return true
 	}
-	ceiling, err := n.cfg.Clock.Raise(t)
+	ceiling, err := n.cfg.Memory.Raise(t)
 	if err != nil {
 		n.fail(fmt.Errorf("keep the clock's ceiling: %w", err))
 		return false
 	}
 	n.ceiling = ceiling
+	n.readClock() // the disk took its time
 	return true
 }
 
-// run lets the process take the input and carries out what follows.
-func (n *Node) run(in algo.Input) {
-	n.out = n.cfg.Process.Step(in, n.out[:0])
+// raise raises the floor; the same goes for it.
+func (n *Node) raise(floor algo.Token) {
+	if floor <= n.floor {
+		return
+	}
+	if err := n.cfg.Memory.RaiseFloor(floor); err != nil {
+		n.fail(fmt.Errorf("keep the floor of tokens: %w", err))
+		return
+	}
+	n.floor = floor
+	n.readClock()
+}
+
+// carryOut does what followed from the input, in order. What comes after a floor
+// that cannot be raised is not done.
+func (n *Node) carryOut(in algo.Input) {
 	for i := range n.out {
 		switch o := &n.out[i]; o.Kind {
 		case algo.Send:
 			n.send(in.Time, o)
 		case algo.Enter:
-			n.record(trace.Event{Kind: trace.Enter, Lock: o.Lock, Token: o.Token, Reason: n.words(o.Why)})
-			n.grant(o.Lock, o.Token)
+			n.record(trace.Event{Kind: trace.Enter, Lock: o.Lock, Token: o.Token, Lease: n.left(o.Deadline), Reason: n.words(o.Why)})
+			n.grant(o.Lock, o.Token, o.Deadline)
+		case algo.Extend:
+			n.extend(o)
+		case algo.Lost:
+			if in.Kind != algo.Release || in.Lock != o.Lock { // else leave sees to it
+				n.lose(o)
+			}
+		case algo.Floor:
+			n.raise(o.Token)
 		case algo.Note:
 			n.record(trace.Event{Kind: trace.Note, Lock: o.Lock, Other: o.To, Reason: n.words(o.Why)})
 		}
+		if n.failure != nil {
+			break
+		}
 	}
 	clear(n.out) // keep no message alive
+	n.settle()
+	n.arm()
+}
+
+// settle opens the next waiter's request for locks whose hold was lost. That is a
+// step of its own, which may lose more.
+func (n *Node) settle() {
+	if n.settling {
+		return
+	}
+	n.settling = true
+	for len(n.vacant) > 0 {
+		l := n.vacant[0]
+		n.vacant = slices.Delete(n.vacant, 0, 1)
+		n.next(l)
+	}
+	n.settling = false
 }
 
 // send numbers a message and hands it to the link.
 func (n *Node) send(now algo.Time, o *algo.Output) {
 	n.sent++
-	p := Packet{Number: n.sent, Time: now, Lock: o.Lock, Message: o.Message}
-	n.recordPacket(trace.Send, n.cfg.Self, n.cfg.Incarnation, o.To, &p, o.Why)
+	p := Packet{Number: n.sent, Time: now, Lock: o.Lock, Message: o.Message, Upkeep: o.Upkeep}
+	n.recordPacket(trace.Send, n.self, n.cfg.Setup.Incarnation, o.To, &p, o.Why)
 	to := n.peers[o.To]
 	if to == nil || to.link == nil {
-		panic(fmt.Sprintf("node: %s sends %s to %s, with which there was no contact", n.cfg.Self, o.Message.Kind(), o.To))
+		panic(fmt.Sprintf("node: %s sends %s to %s, with which there was no contact", n.self, o.Message.Kind(), o.To))
 	}
 	to.link.Send(p)
 }
@@ -102,10 +160,11 @@ func (n *Node) record(e trace.Event) {
 	}
 	n.event = e
 	n.event.At = time.Now()
-	n.event.Peer = n.cfg.Self
-	n.event.Incarnation = n.cfg.Incarnation
+	n.event.Peer = n.self
+	n.event.Incarnation = n.cfg.Setup.Incarnation
 	n.event.Clock = n.clock.Now()
 	n.cfg.Recorder.Record(&n.event)
+	n.recorded = true
 }
 
 // recordPacket records what happened to a packet.
@@ -119,6 +178,7 @@ func (n *Node) recordPacket(as trace.Kind, from algo.PeerName, incarnation algo.
 		From:   from,
 		To:     to,
 		Clock:  p.Time,
+		Upkeep: p.Upkeep,
 		Fields: p.Message.AppendFields(n.message.Fields[:0]),
 	}
 	n.record(trace.Event{Kind: as, Lock: p.Lock, Reason: n.words(why), Message: &n.message})

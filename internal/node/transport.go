@@ -13,6 +13,7 @@ type Packet struct {
 	Time    algo.Time // the sender's Lamport clock at the event that sent it
 	Lock    string    // the lock it is about; empty if about no single one
 	Message algo.Message
+	Upkeep  bool // no entry needs it
 }
 
 // Transport carries packets between this peer and the others. The node is
@@ -48,6 +49,7 @@ type Contact struct {
 	Incarnation algo.Incarnation // to which the link leads
 	Clock       algo.Time        // where the Lamport clock of that incarnation started
 	KnewMe      bool             // it has known an earlier incarnation of this peer
+	Fresh       bool             // its memory began with that incarnation
 	Link        Link
 }
 

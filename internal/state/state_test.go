@@ -3,9 +3,12 @@ package state_test
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"go.etcd.io/bbolt"
 
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/internal/state"
@@ -15,7 +18,12 @@ var now = time.UnixMicro(1_700_000_000_000_000)
 
 func open(t *testing.T, dir string, name algo.PeerName) *state.State {
 	t.Helper()
-	s, err := state.Open(dir, name, now)
+	return openAt(t, dir, name, state.Moment{Wall: now})
+}
+
+func openAt(t *testing.T, dir string, name algo.PeerName, at state.Moment) *state.State {
+	t.Helper()
+	s, err := state.Open(dir, name, at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,24 +46,141 @@ func TestGrowsOverRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := open(t, dir, "a")
-	if s.Incarnation() != 1 || s.Start() != 0 {
-		t.Fatalf("a new peer of a new cluster starts as incarnation %d at %d, want 1 at 0", s.Incarnation(), s.Start())
+	if s.Incarnation() != 1 || s.Start() != 0 || s.Floor() != 0 || !s.Fresh() {
+		t.Fatalf("a new peer of a new cluster starts as incarnation %d at %d with floor %d, fresh %v, want 1 at 0 with 0, true",
+			s.Incarnation(), s.Start(), s.Floor(), s.Fresh())
 	}
-	ceiling := algo.Time(0)
+	ceiling, floor := algo.Time(0), algo.Token(0)
 	for range 3 {
 		next, err := s.Raise(ceiling + 1)
 		if err != nil || next <= ceiling {
 			t.Fatalf("raised from %d to %d, %v", ceiling, next, err)
 		}
 		ceiling = next
+		if err := s.RaiseFloor(floor + 10); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.RaiseFloor(floor); err != nil { // it never sinks
+			t.Fatal(err)
+		}
+		floor += 10
 		incarnation := s.Incarnation()
 		shut(t, s)
 		s = open(t, dir, "a")
 		if s.Incarnation() <= incarnation || s.Start() < ceiling {
 			t.Fatalf("incarnation %d at %d after %d with ceiling %d", s.Incarnation(), s.Start(), incarnation, ceiling)
 		}
+		if s.Floor() != floor || s.Fresh() {
+			t.Fatalf("floor %d, fresh %v, want %d, false", s.Floor(), s.Fresh(), floor)
+		}
 	}
 	shut(t, s)
+}
+
+// What was promised at a stop in good order is there for the next start in the
+// same boot, and for no other.
+func TestPromises(t *testing.T) {
+	promises := []algo.Promise{{
+		Lock: "x", Term: algo.Stamp{Time: 7, Peer: "b", Incarnation: 3}, Ballot: 2, Ceiling: 1 << 20, Expiry: 5000,
+	}}
+	at := func(boot string, instant algo.Instant) state.Moment {
+		return state.Moment{Wall: now, Boot: boot, Now: instant}
+	}
+	for _, c := range []struct {
+		name        string
+		first, next state.Moment
+		want        bool
+	}{
+		{"same boot", at("one", 100), at("one", 2000), true},
+		{"another boot", at("one", 100), at("two", 2000), false},
+		{"a clock that went back", at("one", 100), at("one", 999), false},
+		{"a clock of the process's own", at("", 100), at("", 2000), false},
+	} {
+		dir := t.TempDir()
+		s := openAt(t, dir, "a", c.first)
+		if _, kept := s.Kept(); kept || !s.Fresh() {
+			t.Errorf("%s: a new directory is kept %v, fresh %v", c.name, kept, s.Fresh())
+		}
+		if err := s.Keep(promises, 1000); err != nil {
+			t.Fatal(err)
+		}
+		shut(t, s)
+		s = openAt(t, dir, "a", c.next)
+		got, kept := s.Kept()
+		if kept != c.want || kept && !reflect.DeepEqual(got, promises) || s.Fresh() {
+			t.Errorf("%s: kept %v %v, fresh %v", c.name, kept, got, s.Fresh())
+		}
+		shut(t, s)
+		s = openAt(t, dir, "a", at("one", 3000)) // as after a crash
+		if _, kept := s.Kept(); kept {
+			t.Errorf("%s: the promises are kept a second time", c.name)
+		}
+		shut(t, s)
+	}
+}
+
+// A stop without promises is a stop in good order, too.
+func TestNoPromises(t *testing.T) {
+	dir := t.TempDir()
+	at := state.Moment{Wall: now, Boot: "one", Now: 1}
+	s := openAt(t, dir, "a", at)
+	if err := s.Keep(nil, 1); err != nil {
+		t.Fatal(err)
+	}
+	shut(t, s)
+	s = openAt(t, dir, "a", at)
+	defer shut(t, s)
+	if promises, kept := s.Kept(); !kept || len(promises) > 0 {
+		t.Errorf("kept %v %v", kept, promises)
+	}
+}
+
+// What cannot be true is refused, with a mend.
+func TestDamagedPromises(t *testing.T) {
+	for _, text := range []string{
+		"",
+		"{",
+		`{"now":"soon"}`,
+		`{"promises":[{"lock":"","peer":"b"}]}`,
+		`{"promises":[{"lock":"x","peer":"B"}]}`,
+		`{"promises":[{"lock":"x","peer":"b","ceiling":9007199254740992}]}`,
+		`{"promises":[{"lock":"x","peer":"b","time":9007199254740992}]}`,
+		`{"promises":[{"lock":"x","peer":"b","ballot":-1}]}`,
+	} {
+		dir := t.TempDir()
+		shut(t, open(t, dir, "a"))
+		edit(t, dir, func(b *bbolt.Bucket) error { return b.Put([]byte("stop"), []byte(text)) })
+		wantRefused(t, dir, "stop is damaged")
+	}
+	dir := t.TempDir()
+	shut(t, open(t, dir, "a"))
+	edit(t, dir, func(b *bbolt.Bucket) error { return b.Delete([]byte("floor")) })
+	wantRefused(t, dir, "floor is missing or damaged")
+}
+
+func edit(t *testing.T, dir string, change func(b *bbolt.Bucket) error) {
+	t.Helper()
+	db, err := bbolt.Open(filepath.Join(dir, state.File), 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Update(func(tx *bbolt.Tx) error { return change(tx.Bucket([]byte("conch"))) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantRefused(t *testing.T, dir, words string) {
+	t.Helper()
+	s, err := state.Open(dir, "a", state.Moment{Wall: now})
+	if err == nil {
+		shut(t, s)
+		t.Errorf("opened, want an error with %q", words)
+	} else if !strings.Contains(err.Error(), words) || !strings.Contains(err.Error(), "remove it") {
+		t.Errorf("got %q, want it to say %q and how to mend it", err, words)
+	}
 }
 
 // A directory that is made at first use may stand for one that was wiped: it
@@ -67,7 +192,13 @@ func TestStartsFromTheWallClock(t *testing.T) {
 	if uint64(s.Incarnation()) <= want || uint64(s.Start()) != want {
 		t.Errorf("a new directory starts as incarnation %d at %d, want at least %d", s.Incarnation(), s.Start(), want)
 	}
+	if uint64(s.Floor()) != want || !s.Fresh() {
+		t.Errorf("a new directory has floor %d, fresh %v", s.Floor(), s.Fresh())
+	}
 	w := state.WallClock(now)
+	if uint64(w.Floor()) != want || !w.Fresh() || w.RaiseFloor(1<<52) != nil || w.Keep(nil, 1) != nil {
+		t.Errorf("without a directory a peer has floor %d, fresh %v", w.Floor(), w.Fresh())
+	}
 	if uint64(w.Incarnation()) != want || uint64(w.Start()) != want {
 		t.Errorf("without a directory a peer starts as incarnation %d at %d, want %d", w.Incarnation(), w.Start(), want)
 	}
@@ -102,7 +233,7 @@ func TestRefuses(t *testing.T) {
 		damaged: "remove it",
 		file:    "directory for the peer's state",
 	} {
-		s, err := state.Open(dir, "a", now)
+		s, err := state.Open(dir, "a", state.Moment{Wall: now})
 		if err == nil {
 			shut(t, s)
 			t.Errorf("opened, want an error with %q", want)

@@ -33,12 +33,15 @@ func messageSize(m algo.Message) int {
 		}
 		return n
 	}
+	if n := relaySize(m); n > 0 {
+		return n
+	}
 	panic(fmt.Sprintf("transport: no place in the schema for a %T", m))
 }
 
 // encodePacket overwrites dst.
 func encodePacket(dst *wire.Packet, p *node.Packet) {
-	dst.Number, dst.Time, dst.Lock = p.Number, uint64(p.Time), p.Lock
+	dst.Number, dst.Time, dst.Lock, dst.Upkeep = p.Number, uint64(p.Time), p.Lock, p.Upkeep
 	switch m := p.Message.(type) {
 	case ricartagrawala.Request:
 		dst.Message = &wire.Packet_RicartAgrawalaRequest{RicartAgrawalaRequest: &wire.RicartAgrawalaRequest{Stamp: encodeStamp(m.Stamp)}}
@@ -53,7 +56,9 @@ func encodePacket(dst *wire.Packet, p *node.Packet) {
 	case epoch.Left:
 		dst.Message = &wire.Packet_EpochLeft{EpochLeft: &wire.EpochLeft{}}
 	default:
-		panic(fmt.Sprintf("transport: no place in the schema for a %T", m))
+		if !encodeRelay(dst, m) {
+			panic(fmt.Sprintf("transport: no place in the schema for a %T", m))
+		}
 	}
 }
 
@@ -97,7 +102,7 @@ func (d *decoder) packets(dst []node.Packet, batch *wire.Batch) ([]node.Packet, 
 }
 
 func (d *decoder) packet(p *wire.Packet) (packet node.Packet, err error) {
-	packet.Number = p.GetNumber()
+	packet.Number, packet.Upkeep = p.GetNumber(), p.GetUpkeep()
 	if packet.Number == 0 {
 		return packet, fmt.Errorf("numbers start at 1")
 	}
@@ -129,6 +134,12 @@ func (d *decoder) message(p *wire.Packet) (algo.Message, error) {
 		return d.join(m.EpochJoin)
 	case *wire.Packet_EpochLeft:
 		return epoch.Left{}, nil
+	}
+	if m, err := d.relay(p); m != nil || err != nil {
+		if err == nil && p.GetLock() == "" {
+			err = fmt.Errorf("a %s is about a lock, and it names none", m.Kind())
+		}
+		return m, err
 	}
 	return nil, fmt.Errorf("it has no message that this version knows")
 }

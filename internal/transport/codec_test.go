@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/algo/epoch"
+	"github.com/conchlock/conch/algo/relay"
 	"github.com/conchlock/conch/algo/ricartagrawala"
 	"github.com/conchlock/conch/algo/ring"
 	"github.com/conchlock/conch/internal/node"
@@ -21,7 +23,10 @@ func samples() []node.Packet {
 	stamp := algo.Stamp{Time: algo.MaxTime, Peer: name, Incarnation: 1<<64 - 1}
 	lock := strings.Repeat("é", 100)
 	life := epoch.Life{Incarnation: 1<<64 - 1, Losses: 1<<64 - 1}
-	return []node.Packet{
+	lease := relay.Lease{Asked: maxInstant, Length: maxLength}
+	const most = uint64(algo.MaxTime)
+	served := relay.Served{{Time: 3, Peer: "b", Incarnation: 1}, stamp}
+	return append([]node.Packet{
 		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: ricartagrawala.Request{Stamp: stamp}},
 		{Number: 1, Lock: "x", Message: ricartagrawala.Reply{Stamp: algo.Stamp{Time: 4, Peer: "c", Incarnation: 1}}},
 		{Number: 2, Lock: lock, Message: ring.Want{}},
@@ -29,6 +34,66 @@ func samples() []node.Packet {
 		{Number: 4, Message: epoch.Join{}},
 		{Number: 5, Time: algo.MaxTime, Message: epoch.Join{Epoch: epoch.Epoch{{Peer: "a", Life: life}, {Peer: name, Life: life}}, Held: []string{lock, "ü"}}},
 		{Number: 6, Lock: lock, Message: epoch.Left{}},
+	}, []node.Packet{
+		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: relay.Request{Stamp: stamp, Now: maxInstant}, Upkeep: true},
+		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: relay.Cancel{Stamp: stamp}, Upkeep: true},
+		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: relay.Vote{Term: stamp, Ballot: most, Offer: algo.Token(most), Ceiling: algo.Token(most), Lease: lease}, Upkeep: true},
+		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: relay.Inquire{Term: stamp, Ballot: most}, Upkeep: true},
+		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: relay.Yield{Term: stamp, Ballot: most}, Upkeep: true},
+		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: relay.Renew{Term: stamp, Number: algo.Token(most), Now: maxInstant}, Upkeep: true},
+		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: relay.Renewed{Term: stamp, Ceiling: algo.Token(most), Lease: lease, Eldest: stamp}, Upkeep: true},
+		{Number: 7, Lock: "x", Message: relay.Renewed{Term: stamp}},
+		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: relay.Release{Term: stamp, Number: algo.Token(most), Served: served}, Upkeep: true},
+		{Number: 8, Lock: "x", Message: relay.Release{Term: stamp}},
+		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: relay.Token{Term: stamp, Number: algo.Token(most), Ceiling: algo.Token(most), Lease: lease, Served: served}, Upkeep: true},
+		{Number: 9, Lock: "x", Message: relay.Token{Term: stamp}},
+	}...)
+}
+
+// What cannot be true is refused, and the error names the place.
+func TestRefusesRelay(t *testing.T) {
+	stamp := &wire.Stamp{Time: 4, Peer: "c", Incarnation: 1}
+	lease := &wire.Lease{AskedNs: 1, LengthNs: 1}
+	const over = uint64(algo.MaxTime) + 1
+	many := make([]*wire.Stamp, maxServed+1)
+	for i := range many {
+		many[i] = &wire.Stamp{Peer: fmt.Sprintf("p%04d", i)}
+	}
+	vote := func(change func(v *wire.RelayVote)) *wire.Packet {
+		v := &wire.RelayVote{Term: stamp, Ballot: 1, Offer: 1, Ceiling: 1, Lease: lease}
+		change(v)
+		return &wire.Packet{Message: &wire.Packet_RelayVote{RelayVote: v}}
+	}
+	release := func(served ...*wire.Stamp) *wire.Packet {
+		return &wire.Packet{Message: &wire.Packet_RelayRelease{RelayRelease: &wire.RelayRelease{Term: stamp, Served: served}}}
+	}
+	for want, p := range map[string]*wire.Packet{
+		"vote: ballot: 9007199254740992 is over the largest":  vote(func(v *wire.RelayVote) { v.Ballot = over }),
+		"vote: offer: 9007199254740992 is over the largest":   vote(func(v *wire.RelayVote) { v.Offer = over }),
+		"vote: ceiling: 9007199254740992 is over the largest": vote(func(v *wire.RelayVote) { v.Ceiling = over }),
+		"vote: lease: it is missing":                          vote(func(v *wire.RelayVote) { v.Lease = nil }),
+		"vote: lease: -1 ns is no length":                     vote(func(v *wire.RelayVote) { v.Lease = &wire.Lease{LengthNs: -1} }),
+		"vote: lease: 9223372036854775807 ns is no length":    vote(func(v *wire.RelayVote) { v.Lease = &wire.Lease{LengthNs: 1<<63 - 1} }),
+		"vote: lease: -1 ns is no reading":                    vote(func(v *wire.RelayVote) { v.Lease = &wire.Lease{AskedNs: -1} }),
+		"vote: term: its stamp is missing":                    vote(func(v *wire.RelayVote) { v.Term = nil }),
+		"vote: term: stamp: a peer needs a name":              vote(func(v *wire.RelayVote) { v.Term = &wire.Stamp{} }),
+		"request: now: 9223372036854775807 ns is no reading": {Message: &wire.Packet_RelayRequest{
+			RelayRequest: &wire.RelayRequest{Stamp: stamp, NowNs: 1<<63 - 1}}},
+		"renewed: eldest: stamp: time 9007199254740992 is over": {Message: &wire.Packet_RelayRenewed{
+			RelayRenewed: &wire.RelayRenewed{Term: stamp, Lease: lease, Eldest: &wire.Stamp{Time: over, Peer: "b"}}}},
+		"release: served: 1025 peers are named": release(many...),
+		"release: served: its peers are not":    release(stamp, stamp),
+		"yield is about a lock":                 {Message: &wire.Packet_RelayYield{RelayYield: &wire.RelayYield{Term: stamp}}},
+		"cancel: stamp: its stamp is missing":   {Message: &wire.Packet_RelayCancel{}},
+	} {
+		p.Number = 1
+		if want != "yield is about a lock" {
+			p.Lock = "x"
+		}
+		_, err := newDecoder().packets(nil, &wire.Batch{Packets: []*wire.Packet{p}})
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "packet 0 of a batch") {
+			t.Errorf("got %v, want an error with %q", err, want)
+		}
 	}
 }
 

@@ -41,7 +41,7 @@ const hangUpTime = 3 * time.Second
 const handshakeTime = 10 * time.Second
 
 // Config says what a transport is for. All peers of a cluster must agree on
-// the names in Peers, on Votes, Cluster, Algorithm and TTL.
+// the names in Peers, on Votes, Cluster, Algorithm, TTL and Drift.
 type Config struct {
 	Self        algo.PeerName
 	Incarnation algo.Incarnation
@@ -52,6 +52,9 @@ type Config struct {
 	Cluster     string
 	Algorithm   string
 	TTL         time.Duration // of leases; heartbeats come every TTL/8
+	Drift       int64         // bound on the difference of two clocks' rates, in parts per million
+	Leases      bool          // the algorithm has leases
+	Fresh       bool          // this peer's memory begins with this incarnation
 
 	// Outdated is told when a peer has, at this peer's address, met a later
 	// incarnation than this one. There are no links with that peer until this
@@ -117,6 +120,9 @@ func linkConfig(cfg Config) link.Config {
 		Cluster:     cfg.Cluster,
 		Algorithm:   cfg.Algorithm,
 		TTL:         cfg.TTL,
+		Drift:       cfg.Drift,
+		Leases:      cfg.Leases,
+		Fresh:       cfg.Fresh,
 		Outdated:    cfg.Outdated,
 		Logger:      cfg.Logger,
 		Seed:        cfg.Seed,

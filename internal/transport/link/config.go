@@ -47,7 +47,7 @@ const (
 )
 
 // Config says what a transport is for. All peers of a cluster must agree on
-// Cluster, Algorithm, Votes and TTL: their handshakes see to it.
+// Cluster, Algorithm, Votes, TTL and Drift: their handshakes see to it.
 type Config struct {
 	Self        algo.PeerName
 	Incarnation algo.Incarnation
@@ -61,6 +61,14 @@ type Config struct {
 	// TTL is how long a lease lasts. Heartbeats come every TTL/8, and a
 	// connection on which three of them are missing is given up.
 	TTL time.Duration
+	// Drift bounds by how much the rates of two peers' clocks differ, in parts
+	// per million.
+	Drift int64
+	// Leases says that the algorithm has them: then the TTL must leave room for
+	// round trips.
+	Leases bool
+	// Fresh says that the memory of this peer begins with this incarnation.
+	Fresh bool
 
 	// Outdated is told when a peer has, at this peer's address, met a later
 	// incarnation than this one: the clock or the state it came from was set

@@ -65,12 +65,15 @@ type Hello struct {
 	Algorithm   string
 	Members     []Member // sorted by name
 	TTL         time.Duration
+	Drift       int64 // in parts per million
 	From        algo.PeerName
 	To          algo.PeerName // whom it believes to be talking to
 	Incarnation algo.Incarnation
 
 	// Clock is where the Lamport clock of this incarnation started.
 	Clock algo.Time
+	// Fresh says that its memory began with this incarnation.
+	Fresh bool
 
 	// Known is the largest incarnation of the other that this peer has found
 	// at the other's address, 0 for none.
@@ -102,6 +105,7 @@ const (
 	CauseName        // not the peer that was looked for, or no peer of this cluster
 	CauseTwins       // two processes run under one name
 	CauseIncarnation // a later incarnation of one of the two is known
+	CauseDrift
 )
 
 // Refusal says why there is no link, and how to mend it.

@@ -16,6 +16,8 @@ func (t *Transport) hello(to algo.PeerName) *Hello {
 		Algorithm:   t.cfg.Algorithm,
 		Members:     t.members,
 		TTL:         t.cfg.TTL,
+		Drift:       t.cfg.Drift,
+		Fresh:       t.cfg.Fresh,
 		From:        t.cfg.Self,
 		To:          to,
 		Incarnation: t.cfg.Incarnation,
@@ -57,6 +59,9 @@ func (t *Transport) check(h *Hello) *Refusal {
 	}
 	if h.TTL != t.cfg.TTL {
 		return refuse(CauseTTL, "%s has a TTL of %v, %s one of %v: start all peers with the same one", self, t.cfg.TTL, h.From, h.TTL)
+	}
+	if h.Drift != t.cfg.Drift {
+		return refuse(CauseDrift, "%s allows for clocks that drift by %d parts per million, %s by %d: start all peers with the same bound", self, t.cfg.Drift, h.From, h.Drift)
 	}
 	if h.Incarnation == 0 {
 		return refuse(CauseIncarnation, "%s says that its incarnation is 0: incarnations start at 1", h.From)

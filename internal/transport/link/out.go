@@ -18,6 +18,7 @@ import (
 type outgoing struct {
 	peer   *peer
 	began  time.Time
+	asked  time.Time // when the Hello was sent; set before anything can be heard
 	ctx    context.Context
 	cancel context.CancelCauseFunc // the first cause is why it ended
 	heard  atomic.Bool             // something, since run last looked
@@ -178,6 +179,7 @@ func (o *outgoing) run(hello *Hello) {
 		return
 	}
 	defer stream.Close()
+	o.asked = time.Now()
 	var reader sync.WaitGroup
 	reader.Go(func() { o.cancel(o.receive(stream)) })
 	err = o.send(stream, hello)
@@ -322,14 +324,30 @@ func (p *peer) welcome(o *outgoing, h *Hello) error {
 		}
 		p.known, p.process, p.session = h.Incarnation, h.Process, 0
 	}
-	p.knewMe, p.clock = h.KnewEarlier, h.Clock
+	p.knewMe, p.clock, p.fresh = h.KnewEarlier, h.Clock, h.Fresh
 	p.stray = 0
 	o.welcomed = true
+	p.judgeLocked(time.Since(o.asked))
 	if in := p.pending; in != nil {
 		p.pending = nil
 		p.settleLocked(in)
 	}
 	return nil
+}
+
+// slowTTL is how many round trips a TTL should have room for. Leases need four at
+// the very least: they are renewed and tried again within half a TTL.
+const slowTTL = 8
+
+// judgeLocked warns when round trips are too slow for the TTL, once until they
+// are faster. It is told how long a Welcome took, which peers send at once.
+func (p *peer) judgeLocked(trip time.Duration) {
+	slow := p.t.cfg.Leases && trip > p.t.cfg.TTL/slowTTL
+	if slow && !p.slow {
+		p.t.cfg.Logger.Warn("the network is slow for the TTL: holds may be lost, and nobody may get in; give all peers a longer one",
+			"peer", p.name, "round_trip", trip.Round(time.Microsecond), "ttl", p.t.cfg.TTL, "needed", slowTTL*trip.Round(time.Millisecond))
+	}
+	p.slow = slow
 }
 
 // olderRefusal is for an incarnation that comes after a later one, or after

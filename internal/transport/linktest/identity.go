@@ -16,6 +16,7 @@ func mismatches(t *testing.T, n Network) {
 		{func(c *link.Config) { c.Cluster = "other" }, "cluster"},
 		{func(c *link.Config) { c.Algorithm = "token-ring" }, "algorithm"},
 		{func(c *link.Config) { c.TTL *= 2 }, "TTL"},
+		{func(c *link.Config) { c.Drift++ }, "clocks that drift by"},
 		{func(c *link.Config) { c.Votes = map[algo.PeerName]int{"a": 1, "b": 1} }, "lists of peers"},
 		{func(c *link.Config) { c.Votes = map[algo.PeerName]int{"a": 1, "b": 1, "c": 2} }, "votes"},
 		{func(c *link.Config) { c.Votes = map[algo.PeerName]int{"a": 1, "b": 1, "d": 1} }, "lists of peers"},
@@ -31,6 +32,23 @@ func mismatches(t *testing.T, n Network) {
 		if got := len(a.Peer("b").Contacts) + len(b.Peer("a").Contacts); got > 0 {
 			t.Errorf("%s: %d contacts between peers that do not fit", c.words, got)
 		}
+	}
+}
+
+func fresh(t *testing.T, n Network) {
+	cfg := Config("b", 1)
+	cfg.Fresh = true
+	a, _ := Start(t, n, Config("a", 1), false)
+	b, stop := Start(t, n, cfg, false)
+	a.WaitUp("b")
+	b.WaitUp("a")
+	if of, by := a.Peer("b").Contacts, b.Peer("a").Contacts; !of[0].Fresh || by[0].Fresh {
+		t.Errorf("contacts %v with who is fresh, %v with who is not", of, by)
+	}
+	stop()
+	Start(t, n, Config("b", 2), false)
+	if c := lastContact(a, "b", 2); c.Fresh {
+		t.Errorf("the next incarnation is fresh, too: %v", c)
 	}
 }
 

@@ -99,7 +99,7 @@ func overflow(t *testing.T, n Network) {
 	a.Send("b", 9) // on the link that has ended
 	n.Heal("a", "b")
 	n.Heal("b", "a")
-	twice := func(p *Peer) bool { return len(p.Contacts) == 2 && p.Contacts[1] == Contact{1, false} && p.Up }
+	twice := func(p *Peer) bool { return len(p.Contacts) == 2 && p.Contacts[1] == Contact{Incarnation: 1} && p.Up }
 	a.Wait("b", "is met again", twice)
 	b.Wait("a", "is met again", twice)
 	if d := b.Peer("a").Dropped; len(d) != 50 {

@@ -55,6 +55,7 @@ func Cases() []Case {
 		{"a peer that stops reading", stopsReading},
 		{"a packet that is too large", tooLarge},
 		{"what differs is refused", mismatches},
+		{"a peer without memory", fresh},
 		{"two processes under one name", twins},
 		{"an outdated incarnation", outdated},
 		{"close delivers", closeDelivers},
@@ -153,7 +154,7 @@ func inOrder(t *testing.T, n Network) {
 	b.WantAll("a", 1, a.Sent())
 	a.WantAll("b", 1, b.Sent())
 	for _, p := range []Peer{a.Peer("b"), b.Peer("a")} {
-		if len(p.Contacts) != 1 || p.Contacts[0] != (Contact{1, false}) || p.Ups != 1 || len(p.Dropped) > 0 {
+		if len(p.Contacts) != 1 || p.Contacts[0] != (Contact{Incarnation: 1}) || p.Ups != 1 || len(p.Dropped) > 0 {
 			t.Errorf("contacts %v, up %d times, dropped %v; want one first contact", p.Contacts, p.Ups, p.Dropped)
 		}
 	}

@@ -1,7 +1,10 @@
 package memory_test
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -131,4 +134,32 @@ func TestTwinDoesNotDisturb(t *testing.T) {
 			t.Errorf("the true peer is up: %t, and was %d times: %q", p.Up, p.Ups, p.Reasons)
 		}
 	})
+}
+
+// A network that is slow for the TTL is worth a warning, one.
+func TestSlowNetwork(t *testing.T) {
+	for _, c := range []struct {
+		delay time.Duration
+		want  int
+	}{{time.Second / 10, 0}, {time.Second, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			n := network{memory.NewNetwork(1, "a", "b", "c"), t}
+			n.SetDelay(c.delay, c.delay)
+			var log bytes.Buffer
+			cfg := linktest.Config("a", 1)
+			cfg.Leases = true
+			cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			a, _ := linktest.Start(t, n, cfg, false)
+			b, _ := linktest.Start(t, n, linktest.Config("b", 1), false)
+			a.WaitUp("b")
+			b.WaitUp("a")
+			n.Cut("a", "b")
+			a.Wait("b", "is down", func(p *linktest.Peer) bool { return !p.Up })
+			n.Heal("a", "b")
+			a.WaitUp("b")
+			if got := strings.Count(log.String(), "round_trip=2s ttl=5s"); got != c.want {
+				t.Errorf("%d warnings with a delay of %v, want %d: %s", got, c.delay, c.want, log.String())
+			}
+		})
+	}
 }

@@ -36,6 +36,7 @@ const (
 	Refused_CAUSE_NAME        Refused_Cause = 6
 	Refused_CAUSE_TWINS       Refused_Cause = 7
 	Refused_CAUSE_INCARNATION Refused_Cause = 8
+	Refused_CAUSE_DRIFT       Refused_Cause = 9
 )
 
 // Enum value maps for Refused_Cause.
@@ -50,6 +51,7 @@ var (
 		6: "CAUSE_NAME",
 		7: "CAUSE_TWINS",
 		8: "CAUSE_INCARNATION",
+		9: "CAUSE_DRIFT",
 	}
 	Refused_Cause_value = map[string]int32{
 		"CAUSE_UNSPECIFIED": 0,
@@ -61,6 +63,7 @@ var (
 		"CAUSE_NAME":        6,
 		"CAUSE_TWINS":       7,
 		"CAUSE_INCARNATION": 8,
+		"CAUSE_DRIFT":       9,
 	}
 )
 
@@ -323,6 +326,8 @@ type Hello struct {
 	Clock         uint64                 `protobuf:"varint,12,opt,name=clock,proto3" json:"clock,omitempty"`                                   // at which its incarnation's Lamport clock started
 	Process       uint64                 `protobuf:"varint,13,opt,name=process,proto3" json:"process,omitempty"`                               // chosen at random by each process
 	KnownProcess  uint64                 `protobuf:"varint,14,opt,name=known_process,json=knownProcess,proto3" json:"known_process,omitempty"` // of the known incarnation
+	DriftPpm      int64                  `protobuf:"varint,15,opt,name=drift_ppm,json=driftPpm,proto3" json:"drift_ppm,omitempty"`             // bound on the difference of two clocks' rates
+	Fresh         bool                   `protobuf:"varint,16,opt,name=fresh,proto3" json:"fresh,omitempty"`                                   // its memory began with its incarnation
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -453,6 +458,20 @@ func (x *Hello) GetKnownProcess() uint64 {
 		return x.KnownProcess
 	}
 	return 0
+}
+
+func (x *Hello) GetDriftPpm() int64 {
+	if x != nil {
+		return x.DriftPpm
+	}
+	return 0
+}
+
+func (x *Hello) GetFresh() bool {
+	if x != nil {
+		return x.Fresh
+	}
+	return false
 }
 
 type Member struct {
@@ -761,6 +780,7 @@ type Packet struct {
 	Number uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"` // grows from packet to packet
 	Time   uint64                 `protobuf:"varint,2,opt,name=time,proto3" json:"time,omitempty"`     // the sender's Lamport clock
 	Lock   string                 `protobuf:"bytes,3,opt,name=lock,proto3" json:"lock,omitempty"`
+	Upkeep bool                   `protobuf:"varint,4,opt,name=upkeep,proto3" json:"upkeep,omitempty"` // no entry needs it
 	// Types that are valid to be assigned to Message:
 	//
 	//	*Packet_EpochJoin
@@ -769,6 +789,15 @@ type Packet struct {
 	//	*Packet_RicartAgrawalaReply
 	//	*Packet_RingWant
 	//	*Packet_RingToken
+	//	*Packet_RelayRequest
+	//	*Packet_RelayCancel
+	//	*Packet_RelayVote
+	//	*Packet_RelayInquire
+	//	*Packet_RelayYield
+	//	*Packet_RelayRenew
+	//	*Packet_RelayRenewed
+	//	*Packet_RelayRelease
+	//	*Packet_RelayToken
 	Message       isPacket_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -823,6 +852,13 @@ func (x *Packet) GetLock() string {
 		return x.Lock
 	}
 	return ""
+}
+
+func (x *Packet) GetUpkeep() bool {
+	if x != nil {
+		return x.Upkeep
+	}
+	return false
 }
 
 func (x *Packet) GetMessage() isPacket_Message {
@@ -886,6 +922,87 @@ func (x *Packet) GetRingToken() *RingToken {
 	return nil
 }
 
+func (x *Packet) GetRelayRequest() *RelayRequest {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_RelayRequest); ok {
+			return x.RelayRequest
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetRelayCancel() *RelayCancel {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_RelayCancel); ok {
+			return x.RelayCancel
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetRelayVote() *RelayVote {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_RelayVote); ok {
+			return x.RelayVote
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetRelayInquire() *RelayInquire {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_RelayInquire); ok {
+			return x.RelayInquire
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetRelayYield() *RelayYield {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_RelayYield); ok {
+			return x.RelayYield
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetRelayRenew() *RelayRenew {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_RelayRenew); ok {
+			return x.RelayRenew
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetRelayRenewed() *RelayRenewed {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_RelayRenewed); ok {
+			return x.RelayRenewed
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetRelayRelease() *RelayRelease {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_RelayRelease); ok {
+			return x.RelayRelease
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetRelayToken() *RelayToken {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_RelayToken); ok {
+			return x.RelayToken
+		}
+	}
+	return nil
+}
+
 type isPacket_Message interface {
 	isPacket_Message()
 }
@@ -914,6 +1031,42 @@ type Packet_RingToken struct {
 	RingToken *RingToken `protobuf:"bytes,13,opt,name=ring_token,json=ringToken,proto3,oneof"`
 }
 
+type Packet_RelayRequest struct {
+	RelayRequest *RelayRequest `protobuf:"bytes,14,opt,name=relay_request,json=relayRequest,proto3,oneof"`
+}
+
+type Packet_RelayCancel struct {
+	RelayCancel *RelayCancel `protobuf:"bytes,15,opt,name=relay_cancel,json=relayCancel,proto3,oneof"`
+}
+
+type Packet_RelayVote struct {
+	RelayVote *RelayVote `protobuf:"bytes,16,opt,name=relay_vote,json=relayVote,proto3,oneof"`
+}
+
+type Packet_RelayInquire struct {
+	RelayInquire *RelayInquire `protobuf:"bytes,17,opt,name=relay_inquire,json=relayInquire,proto3,oneof"`
+}
+
+type Packet_RelayYield struct {
+	RelayYield *RelayYield `protobuf:"bytes,18,opt,name=relay_yield,json=relayYield,proto3,oneof"`
+}
+
+type Packet_RelayRenew struct {
+	RelayRenew *RelayRenew `protobuf:"bytes,19,opt,name=relay_renew,json=relayRenew,proto3,oneof"`
+}
+
+type Packet_RelayRenewed struct {
+	RelayRenewed *RelayRenewed `protobuf:"bytes,20,opt,name=relay_renewed,json=relayRenewed,proto3,oneof"`
+}
+
+type Packet_RelayRelease struct {
+	RelayRelease *RelayRelease `protobuf:"bytes,21,opt,name=relay_release,json=relayRelease,proto3,oneof"`
+}
+
+type Packet_RelayToken struct {
+	RelayToken *RelayToken `protobuf:"bytes,22,opt,name=relay_token,json=relayToken,proto3,oneof"`
+}
+
 func (*Packet_EpochJoin) isPacket_Message() {}
 
 func (*Packet_EpochLeft) isPacket_Message() {}
@@ -925,6 +1078,24 @@ func (*Packet_RicartAgrawalaReply) isPacket_Message() {}
 func (*Packet_RingWant) isPacket_Message() {}
 
 func (*Packet_RingToken) isPacket_Message() {}
+
+func (*Packet_RelayRequest) isPacket_Message() {}
+
+func (*Packet_RelayCancel) isPacket_Message() {}
+
+func (*Packet_RelayVote) isPacket_Message() {}
+
+func (*Packet_RelayInquire) isPacket_Message() {}
+
+func (*Packet_RelayYield) isPacket_Message() {}
+
+func (*Packet_RelayRenew) isPacket_Message() {}
+
+func (*Packet_RelayRenewed) isPacket_Message() {}
+
+func (*Packet_RelayRelease) isPacket_Message() {}
+
+func (*Packet_RelayToken) isPacket_Message() {}
 
 // Stamp names a request.
 type Stamp struct {
@@ -1295,6 +1466,599 @@ func (*RingToken) Descriptor() ([]byte, []int) {
 	return file_peers_proto_rawDescGZIP(), []int{17}
 }
 
+// Lease is a promise to support a term. See the algorithm relay.
+type Lease struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AskedNs       int64                  `protobuf:"varint,1,opt,name=asked_ns,json=askedNs,proto3" json:"asked_ns,omitempty"`    // the asker's clock, as it came with what it asked
+	LengthNs      int64                  `protobuf:"varint,2,opt,name=length_ns,json=lengthNs,proto3" json:"length_ns,omitempty"` // counted from when that arrived
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lease) Reset() {
+	*x = Lease{}
+	mi := &file_peers_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lease) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lease) ProtoMessage() {}
+
+func (x *Lease) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lease.ProtoReflect.Descriptor instead.
+func (*Lease) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Lease) GetAskedNs() int64 {
+	if x != nil {
+		return x.AskedNs
+	}
+	return 0
+}
+
+func (x *Lease) GetLengthNs() int64 {
+	if x != nil {
+		return x.LengthNs
+	}
+	return 0
+}
+
+type RelayRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	NowNs         int64                  `protobuf:"varint,2,opt,name=now_ns,json=nowNs,proto3" json:"now_ns,omitempty"` // the sender's clock
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayRequest) Reset() {
+	*x = RelayRequest{}
+	mi := &file_peers_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayRequest) ProtoMessage() {}
+
+func (x *RelayRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayRequest.ProtoReflect.Descriptor instead.
+func (*RelayRequest) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *RelayRequest) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+func (x *RelayRequest) GetNowNs() int64 {
+	if x != nil {
+		return x.NowNs
+	}
+	return 0
+}
+
+type RelayCancel struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayCancel) Reset() {
+	*x = RelayCancel{}
+	mi := &file_peers_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayCancel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayCancel) ProtoMessage() {}
+
+func (x *RelayCancel) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayCancel.ProtoReflect.Descriptor instead.
+func (*RelayCancel) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RelayCancel) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+type RelayVote struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Term          *Stamp                 `protobuf:"bytes,1,opt,name=term,proto3" json:"term,omitempty"`
+	Ballot        uint64                 `protobuf:"varint,2,opt,name=ballot,proto3" json:"ballot,omitempty"`
+	Offer         uint64                 `protobuf:"varint,3,opt,name=offer,proto3" json:"offer,omitempty"`
+	Ceiling       uint64                 `protobuf:"varint,4,opt,name=ceiling,proto3" json:"ceiling,omitempty"`
+	Lease         *Lease                 `protobuf:"bytes,5,opt,name=lease,proto3" json:"lease,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayVote) Reset() {
+	*x = RelayVote{}
+	mi := &file_peers_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayVote) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayVote) ProtoMessage() {}
+
+func (x *RelayVote) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayVote.ProtoReflect.Descriptor instead.
+func (*RelayVote) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *RelayVote) GetTerm() *Stamp {
+	if x != nil {
+		return x.Term
+	}
+	return nil
+}
+
+func (x *RelayVote) GetBallot() uint64 {
+	if x != nil {
+		return x.Ballot
+	}
+	return 0
+}
+
+func (x *RelayVote) GetOffer() uint64 {
+	if x != nil {
+		return x.Offer
+	}
+	return 0
+}
+
+func (x *RelayVote) GetCeiling() uint64 {
+	if x != nil {
+		return x.Ceiling
+	}
+	return 0
+}
+
+func (x *RelayVote) GetLease() *Lease {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+type RelayInquire struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Term          *Stamp                 `protobuf:"bytes,1,opt,name=term,proto3" json:"term,omitempty"`
+	Ballot        uint64                 `protobuf:"varint,2,opt,name=ballot,proto3" json:"ballot,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayInquire) Reset() {
+	*x = RelayInquire{}
+	mi := &file_peers_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayInquire) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayInquire) ProtoMessage() {}
+
+func (x *RelayInquire) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayInquire.ProtoReflect.Descriptor instead.
+func (*RelayInquire) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *RelayInquire) GetTerm() *Stamp {
+	if x != nil {
+		return x.Term
+	}
+	return nil
+}
+
+func (x *RelayInquire) GetBallot() uint64 {
+	if x != nil {
+		return x.Ballot
+	}
+	return 0
+}
+
+type RelayYield struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Term          *Stamp                 `protobuf:"bytes,1,opt,name=term,proto3" json:"term,omitempty"`
+	Ballot        uint64                 `protobuf:"varint,2,opt,name=ballot,proto3" json:"ballot,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayYield) Reset() {
+	*x = RelayYield{}
+	mi := &file_peers_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayYield) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayYield) ProtoMessage() {}
+
+func (x *RelayYield) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayYield.ProtoReflect.Descriptor instead.
+func (*RelayYield) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *RelayYield) GetTerm() *Stamp {
+	if x != nil {
+		return x.Term
+	}
+	return nil
+}
+
+func (x *RelayYield) GetBallot() uint64 {
+	if x != nil {
+		return x.Ballot
+	}
+	return 0
+}
+
+type RelayRenew struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Term          *Stamp                 `protobuf:"bytes,1,opt,name=term,proto3" json:"term,omitempty"`
+	Number        uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	NowNs         int64                  `protobuf:"varint,3,opt,name=now_ns,json=nowNs,proto3" json:"now_ns,omitempty"` // the sender's clock
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayRenew) Reset() {
+	*x = RelayRenew{}
+	mi := &file_peers_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayRenew) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayRenew) ProtoMessage() {}
+
+func (x *RelayRenew) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayRenew.ProtoReflect.Descriptor instead.
+func (*RelayRenew) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *RelayRenew) GetTerm() *Stamp {
+	if x != nil {
+		return x.Term
+	}
+	return nil
+}
+
+func (x *RelayRenew) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *RelayRenew) GetNowNs() int64 {
+	if x != nil {
+		return x.NowNs
+	}
+	return 0
+}
+
+type RelayRenewed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Term          *Stamp                 `protobuf:"bytes,1,opt,name=term,proto3" json:"term,omitempty"`
+	Ceiling       uint64                 `protobuf:"varint,2,opt,name=ceiling,proto3" json:"ceiling,omitempty"`
+	Lease         *Lease                 `protobuf:"bytes,3,opt,name=lease,proto3" json:"lease,omitempty"`
+	Eldest        *Stamp                 `protobuf:"bytes,4,opt,name=eldest,proto3" json:"eldest,omitempty"` // left out if nobody waits
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayRenewed) Reset() {
+	*x = RelayRenewed{}
+	mi := &file_peers_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayRenewed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayRenewed) ProtoMessage() {}
+
+func (x *RelayRenewed) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayRenewed.ProtoReflect.Descriptor instead.
+func (*RelayRenewed) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *RelayRenewed) GetTerm() *Stamp {
+	if x != nil {
+		return x.Term
+	}
+	return nil
+}
+
+func (x *RelayRenewed) GetCeiling() uint64 {
+	if x != nil {
+		return x.Ceiling
+	}
+	return 0
+}
+
+func (x *RelayRenewed) GetLease() *Lease {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *RelayRenewed) GetEldest() *Stamp {
+	if x != nil {
+		return x.Eldest
+	}
+	return nil
+}
+
+type RelayRelease struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Term          *Stamp                 `protobuf:"bytes,1,opt,name=term,proto3" json:"term,omitempty"`
+	Number        uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	Served        []*Stamp               `protobuf:"bytes,3,rep,name=served,proto3" json:"served,omitempty"` // sorted by peer
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayRelease) Reset() {
+	*x = RelayRelease{}
+	mi := &file_peers_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayRelease) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayRelease) ProtoMessage() {}
+
+func (x *RelayRelease) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayRelease.ProtoReflect.Descriptor instead.
+func (*RelayRelease) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *RelayRelease) GetTerm() *Stamp {
+	if x != nil {
+		return x.Term
+	}
+	return nil
+}
+
+func (x *RelayRelease) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *RelayRelease) GetServed() []*Stamp {
+	if x != nil {
+		return x.Served
+	}
+	return nil
+}
+
+type RelayToken struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Term          *Stamp                 `protobuf:"bytes,1,opt,name=term,proto3" json:"term,omitempty"`
+	Number        uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	Ceiling       uint64                 `protobuf:"varint,3,opt,name=ceiling,proto3" json:"ceiling,omitempty"`
+	Lease         *Lease                 `protobuf:"bytes,4,opt,name=lease,proto3" json:"lease,omitempty"`
+	Served        []*Stamp               `protobuf:"bytes,5,rep,name=served,proto3" json:"served,omitempty"` // sorted by peer
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayToken) Reset() {
+	*x = RelayToken{}
+	mi := &file_peers_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayToken) ProtoMessage() {}
+
+func (x *RelayToken) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayToken.ProtoReflect.Descriptor instead.
+func (*RelayToken) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *RelayToken) GetTerm() *Stamp {
+	if x != nil {
+		return x.Term
+	}
+	return nil
+}
+
+func (x *RelayToken) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *RelayToken) GetCeiling() uint64 {
+	if x != nil {
+		return x.Ceiling
+	}
+	return 0
+}
+
+func (x *RelayToken) GetLease() *Lease {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *RelayToken) GetServed() []*Stamp {
+	if x != nil {
+		return x.Served
+	}
+	return nil
+}
+
 var File_peers_proto protoreflect.FileDescriptor
 
 const file_peers_proto_rawDesc = "" +
@@ -1310,7 +2074,7 @@ const file_peers_proto_rawDesc = "" +
 	"\arefused\x18\x02 \x01(\v2\x17.conch.peers.v1.RefusedH\x00R\arefused\x12-\n" +
 	"\x05ready\x18\x03 \x01(\v2\x15.conch.peers.v1.ReadyH\x00R\x05ready\x12'\n" +
 	"\x03ack\x18\x04 \x01(\v2\x13.conch.peers.v1.AckH\x00R\x03ackB\b\n" +
-	"\x06answer\"\x97\x03\n" +
+	"\x06answer\"\xca\x03\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\vversion_min\x18\x02 \x01(\rR\n" +
@@ -1327,13 +2091,15 @@ const file_peers_proto_rawDesc = "" +
 	"\fknew_earlier\x18\v \x01(\bR\vknewEarlier\x12\x14\n" +
 	"\x05clock\x18\f \x01(\x04R\x05clock\x12\x18\n" +
 	"\aprocess\x18\r \x01(\x04R\aprocess\x12#\n" +
-	"\rknown_process\x18\x0e \x01(\x04R\fknownProcess\"2\n" +
+	"\rknown_process\x18\x0e \x01(\x04R\fknownProcess\x12\x1b\n" +
+	"\tdrift_ppm\x18\x0f \x01(\x03R\bdriftPpm\x12\x14\n" +
+	"\x05fresh\x18\x10 \x01(\bR\x05fresh\"2\n" +
 	"\x06Member\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05votes\x18\x02 \x01(\rR\x05votes\"\x88\x02\n" +
+	"\x05votes\x18\x02 \x01(\rR\x05votes\"\x99\x02\n" +
 	"\aRefused\x123\n" +
 	"\x05cause\x18\x01 \x01(\x0e2\x1d.conch.peers.v1.Refused.CauseR\x05cause\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"\xb3\x01\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"\xc4\x01\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rCAUSE_VERSION\x10\x01\x12\x11\n" +
@@ -1344,7 +2110,8 @@ const file_peers_proto_rawDesc = "" +
 	"\n" +
 	"CAUSE_NAME\x10\x06\x12\x0f\n" +
 	"\vCAUSE_TWINS\x10\a\x12\x15\n" +
-	"\x11CAUSE_INCARNATION\x10\b\"=\n" +
+	"\x11CAUSE_INCARNATION\x10\b\x12\x0f\n" +
+	"\vCAUSE_DRIFT\x10\t\"=\n" +
 	"\x05Ready\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x1a\n" +
 	"\breceived\x18\x02 \x01(\x04R\breceived\"!\n" +
@@ -1354,11 +2121,12 @@ const file_peers_proto_rawDesc = "" +
 	"\x03ask\x18\x01 \x01(\bR\x03ask\x12\x18\n" +
 	"\aleaving\x18\x02 \x01(\bR\aleaving\"9\n" +
 	"\x05Batch\x120\n" +
-	"\apackets\x18\x01 \x03(\v2\x16.conch.peers.v1.PacketR\apackets\"\xfc\x03\n" +
+	"\apackets\x18\x01 \x03(\v2\x16.conch.peers.v1.PacketR\apackets\"\xe3\b\n" +
 	"\x06Packet\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04time\x18\x02 \x01(\x04R\x04time\x12\x12\n" +
-	"\x04lock\x18\x03 \x01(\tR\x04lock\x12:\n" +
+	"\x04lock\x18\x03 \x01(\tR\x04lock\x12\x16\n" +
+	"\x06upkeep\x18\x04 \x01(\bR\x06upkeep\x12:\n" +
 	"\n" +
 	"epoch_join\x18\b \x01(\v2\x19.conch.peers.v1.EpochJoinH\x00R\tepochJoin\x12:\n" +
 	"\n" +
@@ -1368,7 +2136,20 @@ const file_peers_proto_rawDesc = "" +
 	"\x15ricart_agrawala_reply\x18\v \x01(\v2#.conch.peers.v1.RicartAgrawalaReplyH\x00R\x13ricartAgrawalaReply\x127\n" +
 	"\tring_want\x18\f \x01(\v2\x18.conch.peers.v1.RingWantH\x00R\bringWant\x12:\n" +
 	"\n" +
-	"ring_token\x18\r \x01(\v2\x19.conch.peers.v1.RingTokenH\x00R\tringTokenB\t\n" +
+	"ring_token\x18\r \x01(\v2\x19.conch.peers.v1.RingTokenH\x00R\tringToken\x12C\n" +
+	"\rrelay_request\x18\x0e \x01(\v2\x1c.conch.peers.v1.RelayRequestH\x00R\frelayRequest\x12@\n" +
+	"\frelay_cancel\x18\x0f \x01(\v2\x1b.conch.peers.v1.RelayCancelH\x00R\vrelayCancel\x12:\n" +
+	"\n" +
+	"relay_vote\x18\x10 \x01(\v2\x19.conch.peers.v1.RelayVoteH\x00R\trelayVote\x12C\n" +
+	"\rrelay_inquire\x18\x11 \x01(\v2\x1c.conch.peers.v1.RelayInquireH\x00R\frelayInquire\x12=\n" +
+	"\vrelay_yield\x18\x12 \x01(\v2\x1a.conch.peers.v1.RelayYieldH\x00R\n" +
+	"relayYield\x12=\n" +
+	"\vrelay_renew\x18\x13 \x01(\v2\x1a.conch.peers.v1.RelayRenewH\x00R\n" +
+	"relayRenew\x12C\n" +
+	"\rrelay_renewed\x18\x14 \x01(\v2\x1c.conch.peers.v1.RelayRenewedH\x00R\frelayRenewed\x12C\n" +
+	"\rrelay_release\x18\x15 \x01(\v2\x1c.conch.peers.v1.RelayReleaseH\x00R\frelayRelease\x12=\n" +
+	"\vrelay_token\x18\x16 \x01(\v2\x1a.conch.peers.v1.RelayTokenH\x00R\n" +
+	"relayTokenB\t\n" +
 	"\amessage\"Q\n" +
 	"\x05Stamp\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x04R\x04time\x12\x12\n" +
@@ -1388,7 +2169,49 @@ const file_peers_proto_rawDesc = "" +
 	"\x05stamp\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x05stamp\"\n" +
 	"\n" +
 	"\bRingWant\"\v\n" +
-	"\tRingToken2B\n" +
+	"\tRingToken\"?\n" +
+	"\x05Lease\x12\x19\n" +
+	"\basked_ns\x18\x01 \x01(\x03R\aaskedNs\x12\x1b\n" +
+	"\tlength_ns\x18\x02 \x01(\x03R\blengthNs\"R\n" +
+	"\fRelayRequest\x12+\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x05stamp\x12\x15\n" +
+	"\x06now_ns\x18\x02 \x01(\x03R\x05nowNs\":\n" +
+	"\vRelayCancel\x12+\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x05stamp\"\xab\x01\n" +
+	"\tRelayVote\x12)\n" +
+	"\x04term\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x04term\x12\x16\n" +
+	"\x06ballot\x18\x02 \x01(\x04R\x06ballot\x12\x14\n" +
+	"\x05offer\x18\x03 \x01(\x04R\x05offer\x12\x18\n" +
+	"\aceiling\x18\x04 \x01(\x04R\aceiling\x12+\n" +
+	"\x05lease\x18\x05 \x01(\v2\x15.conch.peers.v1.LeaseR\x05lease\"Q\n" +
+	"\fRelayInquire\x12)\n" +
+	"\x04term\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x04term\x12\x16\n" +
+	"\x06ballot\x18\x02 \x01(\x04R\x06ballot\"O\n" +
+	"\n" +
+	"RelayYield\x12)\n" +
+	"\x04term\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x04term\x12\x16\n" +
+	"\x06ballot\x18\x02 \x01(\x04R\x06ballot\"f\n" +
+	"\n" +
+	"RelayRenew\x12)\n" +
+	"\x04term\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x04term\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x15\n" +
+	"\x06now_ns\x18\x03 \x01(\x03R\x05nowNs\"\xaf\x01\n" +
+	"\fRelayRenewed\x12)\n" +
+	"\x04term\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x04term\x12\x18\n" +
+	"\aceiling\x18\x02 \x01(\x04R\aceiling\x12+\n" +
+	"\x05lease\x18\x03 \x01(\v2\x15.conch.peers.v1.LeaseR\x05lease\x12-\n" +
+	"\x06eldest\x18\x04 \x01(\v2\x15.conch.peers.v1.StampR\x06eldest\"\x80\x01\n" +
+	"\fRelayRelease\x12)\n" +
+	"\x04term\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x04term\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\x12-\n" +
+	"\x06served\x18\x03 \x03(\v2\x15.conch.peers.v1.StampR\x06served\"\xc5\x01\n" +
+	"\n" +
+	"RelayToken\x12)\n" +
+	"\x04term\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x04term\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x18\n" +
+	"\aceiling\x18\x03 \x01(\x04R\aceiling\x12+\n" +
+	"\x05lease\x18\x04 \x01(\v2\x15.conch.peers.v1.LeaseR\x05lease\x12-\n" +
+	"\x06served\x18\x05 \x03(\v2\x15.conch.peers.v1.StampR\x06served2B\n" +
 	"\x05Peers\x129\n" +
 	"\x04Link\x12\x15.conch.peers.v1.Frame\x1a\x16.conch.peers.v1.Answer(\x010\x01B4Z2github.com/conchlock/conch/internal/transport/wireb\x06proto3"
 
@@ -1405,7 +2228,7 @@ func file_peers_proto_rawDescGZIP() []byte {
 }
 
 var file_peers_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_peers_proto_goTypes = []any{
 	(Refused_Cause)(0),            // 0: conch.peers.v1.Refused.Cause
 	(*Frame)(nil),                 // 1: conch.peers.v1.Frame
@@ -1426,6 +2249,16 @@ var file_peers_proto_goTypes = []any{
 	(*RicartAgrawalaReply)(nil),   // 16: conch.peers.v1.RicartAgrawalaReply
 	(*RingWant)(nil),              // 17: conch.peers.v1.RingWant
 	(*RingToken)(nil),             // 18: conch.peers.v1.RingToken
+	(*Lease)(nil),                 // 19: conch.peers.v1.Lease
+	(*RelayRequest)(nil),          // 20: conch.peers.v1.RelayRequest
+	(*RelayCancel)(nil),           // 21: conch.peers.v1.RelayCancel
+	(*RelayVote)(nil),             // 22: conch.peers.v1.RelayVote
+	(*RelayInquire)(nil),          // 23: conch.peers.v1.RelayInquire
+	(*RelayYield)(nil),            // 24: conch.peers.v1.RelayYield
+	(*RelayRenew)(nil),            // 25: conch.peers.v1.RelayRenew
+	(*RelayRenewed)(nil),          // 26: conch.peers.v1.RelayRenewed
+	(*RelayRelease)(nil),          // 27: conch.peers.v1.RelayRelease
+	(*RelayToken)(nil),            // 28: conch.peers.v1.RelayToken
 }
 var file_peers_proto_depIdxs = []int32{
 	3,  // 0: conch.peers.v1.Frame.hello:type_name -> conch.peers.v1.Hello
@@ -1444,16 +2277,40 @@ var file_peers_proto_depIdxs = []int32{
 	16, // 13: conch.peers.v1.Packet.ricart_agrawala_reply:type_name -> conch.peers.v1.RicartAgrawalaReply
 	17, // 14: conch.peers.v1.Packet.ring_want:type_name -> conch.peers.v1.RingWant
 	18, // 15: conch.peers.v1.Packet.ring_token:type_name -> conch.peers.v1.RingToken
-	13, // 16: conch.peers.v1.EpochJoin.epoch:type_name -> conch.peers.v1.EpochMember
-	11, // 17: conch.peers.v1.RicartAgrawalaRequest.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 18: conch.peers.v1.RicartAgrawalaReply.stamp:type_name -> conch.peers.v1.Stamp
-	1,  // 19: conch.peers.v1.Peers.Link:input_type -> conch.peers.v1.Frame
-	2,  // 20: conch.peers.v1.Peers.Link:output_type -> conch.peers.v1.Answer
-	20, // [20:21] is the sub-list for method output_type
-	19, // [19:20] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	20, // 16: conch.peers.v1.Packet.relay_request:type_name -> conch.peers.v1.RelayRequest
+	21, // 17: conch.peers.v1.Packet.relay_cancel:type_name -> conch.peers.v1.RelayCancel
+	22, // 18: conch.peers.v1.Packet.relay_vote:type_name -> conch.peers.v1.RelayVote
+	23, // 19: conch.peers.v1.Packet.relay_inquire:type_name -> conch.peers.v1.RelayInquire
+	24, // 20: conch.peers.v1.Packet.relay_yield:type_name -> conch.peers.v1.RelayYield
+	25, // 21: conch.peers.v1.Packet.relay_renew:type_name -> conch.peers.v1.RelayRenew
+	26, // 22: conch.peers.v1.Packet.relay_renewed:type_name -> conch.peers.v1.RelayRenewed
+	27, // 23: conch.peers.v1.Packet.relay_release:type_name -> conch.peers.v1.RelayRelease
+	28, // 24: conch.peers.v1.Packet.relay_token:type_name -> conch.peers.v1.RelayToken
+	13, // 25: conch.peers.v1.EpochJoin.epoch:type_name -> conch.peers.v1.EpochMember
+	11, // 26: conch.peers.v1.RicartAgrawalaRequest.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 27: conch.peers.v1.RicartAgrawalaReply.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 28: conch.peers.v1.RelayRequest.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 29: conch.peers.v1.RelayCancel.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 30: conch.peers.v1.RelayVote.term:type_name -> conch.peers.v1.Stamp
+	19, // 31: conch.peers.v1.RelayVote.lease:type_name -> conch.peers.v1.Lease
+	11, // 32: conch.peers.v1.RelayInquire.term:type_name -> conch.peers.v1.Stamp
+	11, // 33: conch.peers.v1.RelayYield.term:type_name -> conch.peers.v1.Stamp
+	11, // 34: conch.peers.v1.RelayRenew.term:type_name -> conch.peers.v1.Stamp
+	11, // 35: conch.peers.v1.RelayRenewed.term:type_name -> conch.peers.v1.Stamp
+	19, // 36: conch.peers.v1.RelayRenewed.lease:type_name -> conch.peers.v1.Lease
+	11, // 37: conch.peers.v1.RelayRenewed.eldest:type_name -> conch.peers.v1.Stamp
+	11, // 38: conch.peers.v1.RelayRelease.term:type_name -> conch.peers.v1.Stamp
+	11, // 39: conch.peers.v1.RelayRelease.served:type_name -> conch.peers.v1.Stamp
+	11, // 40: conch.peers.v1.RelayToken.term:type_name -> conch.peers.v1.Stamp
+	19, // 41: conch.peers.v1.RelayToken.lease:type_name -> conch.peers.v1.Lease
+	11, // 42: conch.peers.v1.RelayToken.served:type_name -> conch.peers.v1.Stamp
+	1,  // 43: conch.peers.v1.Peers.Link:input_type -> conch.peers.v1.Frame
+	2,  // 44: conch.peers.v1.Peers.Link:output_type -> conch.peers.v1.Answer
+	44, // [44:45] is the sub-list for method output_type
+	43, // [43:44] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_peers_proto_init() }
@@ -1479,6 +2336,15 @@ func file_peers_proto_init() {
 		(*Packet_RicartAgrawalaReply)(nil),
 		(*Packet_RingWant)(nil),
 		(*Packet_RingToken)(nil),
+		(*Packet_RelayRequest)(nil),
+		(*Packet_RelayCancel)(nil),
+		(*Packet_RelayVote)(nil),
+		(*Packet_RelayInquire)(nil),
+		(*Packet_RelayYield)(nil),
+		(*Packet_RelayRenew)(nil),
+		(*Packet_RelayRenewed)(nil),
+		(*Packet_RelayRelease)(nil),
+		(*Packet_RelayToken)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1486,7 +2352,7 @@ func file_peers_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peers_proto_rawDesc), len(file_peers_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   18,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
