@@ -21,7 +21,7 @@ func TestConformance(t *testing.T) {
 	case testing.Short():
 		effort = algotest.Brief
 	}
-	for _, name := range append(roster.Names(), "relay") {
+	for _, name := range roster.Names() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			process, err := roster.New(name)

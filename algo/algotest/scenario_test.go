@@ -48,6 +48,7 @@ func TestScenarios(t *testing.T) {
 func FuzzScenario(f *testing.F) {
 	f.Add("algorithm ricart-agrawala\npeers a b\ncontact all\nrequest a\nrestart b\nsettle")
 	f.Add("algorithm token-ring\nlocks x y\nclocks 3 9\npeers a b c\nlose b a\nrequest a y\nrequest a\ncancel a\ncontact all\ndeliver all\nstatus")
+	f.Add("algorithm relay\nttl 12s\nrates 0 -900 300\nvoters a b\npeers a b c\ncontact all\nrequest a\npass 7s\nwake all\nwipe b\ndown a c\nsettle")
 	f.Add("peers\nalgorithm\nrequest a")
 	f.Fuzz(func(t *testing.T, text string) {
 		if len(text) > 2000 {

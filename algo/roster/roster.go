@@ -13,10 +13,10 @@ import (
 )
 
 // Default is the algorithm that runs when nobody names one.
-const Default = "ricart-agrawala"
+const Default = "relay"
 
 // Names lists the algorithms.
-func Names() []string { return []string{"ricart-agrawala", "token-ring"} }
+func Names() []string { return []string{"relay", "ricart-agrawala", "token-ring"} }
 
 // Leases says that an algorithm lives by leases: its holds end with them, and it
 // survives restarts by a floor on disk. The others need no time, and Lamport
