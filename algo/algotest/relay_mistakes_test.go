@@ -239,11 +239,13 @@ var relayMistakes = []mistake{
 	},
 	{
 		what: "m30 an old incarnation is heard",
-		file: "../internal/sim/step.go",
-		old:  "	back.keep(p.link)\n	other :=",
-		new:  "	other :=",
-		also: []edit{{"../internal/sim/step.go", "p.queue[0].link != back.link", "p.queue[0].link > back.link"},
-			{"relay/lock.go", " || m.Stamp.Incarnation != l.peers[from].incarnation:", ":"}},
+		file: "relay/lock.go",
+		old:  " || m.Stamp.Incarnation != l.peers[from].incarnation:",
+		new:  ":",
+		also: []edit{
+			{"../internal/sim/step.go", "	back.keep(p.link)\n	other :=", "	other :="},
+			{"../internal/sim/step.go", "p.queue[0].link != back.link", "p.queue[0].link > back.link"},
+		},
 		by: "random",
 	},
 }
