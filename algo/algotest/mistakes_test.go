@@ -2,7 +2,9 @@ package algotest_test
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,10 +28,12 @@ type mistake struct {
 // edit replaces old, which is there exactly once, by new.
 type edit struct{ file, old, new string }
 
+var table = flag.Bool("table", false, "let every check look for every mistake, not only those that must find it")
+
 // TestMistakes makes every mistake and demands that it is caught: a check that
-// catches nothing is no check. To see what caught which, and when:
+// catches nothing is no check. To see what catches which, and when:
 //
-//	go test ./algo/algotest -run Mistakes -v
+//	go test ./algo/algotest -run Mistakes -table -v -timeout 30m
 func TestMistakes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs the tests once for each mistake")
@@ -37,7 +41,7 @@ func TestMistakes(t *testing.T) {
 	all := append(mistakes, relayMistakes...)
 	var (
 		mu    sync.Mutex
-		table = make([]string, len(all))
+		found = make([]string, len(all))
 	)
 	t.Run("all", func(t *testing.T) {
 		for i, m := range all {
@@ -45,7 +49,7 @@ func TestMistakes(t *testing.T) {
 				t.Parallel()
 				caught := m.make(t)
 				mu.Lock()
-				table[i] = fmt.Sprintf("%-60s %s", m.what, strings.Join(caught, "; "))
+				found[i] = fmt.Sprintf("%-66s %s", m.what, strings.Join(caught, "; "))
 				mu.Unlock()
 				for by := range strings.FieldsSeq(m.by) {
 					if !slices.ContainsFunc(caught, func(c string) bool { return strings.HasPrefix(c, by) }) {
@@ -55,7 +59,7 @@ func TestMistakes(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("mistake, and what caught it\n%s", strings.Join(table, "\n"))
+	t.Logf("mistake, and what caught it\n%s", strings.Join(found, "\n"))
 }
 
 // make runs the checks with the mistake in place and says which of them failed.
@@ -98,17 +102,29 @@ func (m mistake) make(t *testing.T) []string {
 	return catchers(string(out))
 }
 
-// tests names the checks that are about the file.
+// tests names the checks to run: those that must catch the mistake, or with
+// -table all that are about the file.
 func (m mistake) tests() string {
 	about := map[string]string{"ricartagrawala": "ricart-agrawala", "ring": "token-ring", "relay": "relay"}[filepath.Dir(m.file)]
-	if about == "relay" {
-		return "^(TestConformance|TestScenarios|TestLive.*|TestIgnores.*)$/^relay$"
-	}
 	if about == "" {
 		about = "ricart-agrawala|token-ring"
 	}
-	about += "|alone|epoch" // of the paper tests; and the scenarios of epochs
-	return "^(TestConformance|TestScenarios|TestPaper.*|TestIgnores.*)$/^(" + about + ")$"
+	of := map[string]string{
+		"random":   "^TestConformance$/^(" + about + ")$/^(random|calm)$",
+		"explorer": "^TestConformance$/^(" + about + ")$/^explore$",
+		"scenario": "^TestScenarios$/^(" + about + "|epoch)$", // and the scenarios of epochs
+		"paper":    "^TestPaper.*$/^(alone|epoch)$",
+		"live":     "^TestLive$/^" + about + "$",
+		"unit":     "^TestIgnores.*$",
+	}
+	var run []string
+	for by := range strings.FieldsSeq(m.by) {
+		run = append(run, of[by])
+	}
+	if *table || len(run) == 0 {
+		run = slices.Sorted(maps.Values(of))
+	}
+	return strings.Join(run, "|")
 }
 
 func (m mistake) packages() []string {

@@ -43,7 +43,7 @@ var relayMistakes = []mistake{
 		file: "relay/owner.go",
 		old:  "Lease: lease(w, l.deadline)",
 		new:  "Lease: Lease{Asked: l.deadline.Add(-l.ttl), Length: l.ttl}",
-		by:   "random",
+		by:   "scenario",
 	},
 	{
 		what: "m7 an owner whose lease has ended hands the token on",
@@ -119,7 +119,7 @@ var relayMistakes = []mistake{
 		file: "relay/candidate.go",
 		old:  "t.Peer == l.self && t.Incarnation == l.incarnation && ",
 		new:  "t.Peer == l.self && ",
-		by:   "random",
+		by:   "scenario",
 	},
 	{
 		what: "m16 a token is accepted twice",
@@ -165,7 +165,7 @@ var relayMistakes = []mistake{
 			{"relay/relay.go", "who.incarnation = in.Incarnation", "who.incarnation = 1"},
 			{"relay/relay.go", "peer{incarnation: s.Incarnation, up", "peer{incarnation: 1, up"},
 		},
-		by: "random",
+		by: "scenario",
 	},
 	{
 		what: "m22 CANCEL of a request that won",
@@ -179,7 +179,7 @@ var relayMistakes = []mistake{
 		file: "relay/owner.go",
 		old:  "if !l.own.IsZero() && l.own == l.won {",
 		new:  "if false {",
-		by:   "random",
+		by:   "random explorer",
 	},
 	{
 		what: "m24 no claim",
