@@ -126,26 +126,53 @@ func (s Suite) explorers() []sim.Explorer {
 	return [...][]sim.Explorer{Brief: brief, Usual: usual, Deep: append(usual, deep...)}[s.Effort]
 }
 
-// timed lists what is explored of an algorithm that knows time. A tick is a
-// quarter of a lease.
+// timed lists what is explored of an algorithm that knows time. Ticks are given
+// in twelfths of a lease: 3 and 7 meet renewals and refreshes, 13 ends leases.
 func (s Suite) timed() []sim.Explorer {
-	config := func(peers int, locks ...string) sim.Config {
+	config := func(peers int, tick algo.Duration, locks ...string) sim.Config {
 		return sim.Config{
 			Algorithm: s.Algorithm, New: s.New, Peers: sim.Names(peers), Locks: locks, Invariant: s.Invariant,
-			TTL: s.TTL, Linger: s.TTL / 4, Tick: s.TTL / 4, Drift: 1000, Forget: true,
+			TTL: s.TTL, Linger: s.TTL / 4, Tick: s.TTL / 12 * tick, Drift: 1000, Forget: true,
 		}
 	}
 	brief := []sim.Explorer{
-		{Config: config(1), Requests: 2, Cancels: 1, Restarts: 1, Passes: 8},
-		{Config: config(2), Requests: 1, Met: true, Cancels: 1, Passes: 3},
-		{Config: config(2), Requests: 2, Met: true, Passes: 5},
-		{Config: config(2), Requests: 1, Met: true, Restarts: 1, Passes: 6},
-		{Config: config(3), Requests: 1, Askers: 2, Met: true, Passes: 4},
-		{Config: config(3), Requests: 1, Askers: 2, Met: true, Restarts: 1, Passes: 5},
-		{Config: config(3), Requests: 1, Met: true, Passes: 1},
+		{Config: config(1, 3), Requests: 2, Cancels: 1, Restarts: 1, Passes: 8},
+		{Config: config(2, 3), Requests: 1, Met: true, Cancels: 1, Passes: 3},
+		{Config: config(2, 3), Requests: 2, Met: true, Passes: 5},
+		{Config: config(2, 3), Requests: 1, Met: true, Restarts: 1, Passes: 6},
+		{Config: config(3, 3), Requests: 1, Askers: 2, Met: true, Passes: 4},
+		{Config: config(3, 3), Requests: 1, Askers: 2, Met: true, Restarts: 1, Passes: 5},
+		{Config: config(3, 3), Requests: 1, Met: true, Passes: 1},
+	}
+	usual := []sim.Explorer{ // to the end, but for the last
+		{Config: config(1, 3), Requests: 2, Cancels: 1, Restarts: 1, Passes: 8},
+		{Config: config(2, 7), Requests: 1, Met: true, Passes: 3},
+		{Config: config(2, 13), Requests: 2, Met: true, Passes: 2},
+		{Config: config(2, 13), Requests: 1, Met: true, Cancels: 1, Restarts: 1, Passes: 1},
+		{Config: config(2, 3), Requests: 1, Met: true, Wipes: 1, Passes: 1},
+		{Config: config(3, 3), Requests: 1, Askers: 2, Met: true, Restarts: 1},
+		{Config: config(3, 13), Requests: 1, Askers: 2, Met: true, Passes: 1},
+		{Config: config(3, 13), Requests: 1, Askers: 2, Met: true, Restarts: 1, Passes: 1},
+	}
+	deep := []sim.Explorer{
+		{Config: config(2, 3), Requests: 1, Met: true, Passes: 6},
+		{Config: config(2, 7), Requests: 2, Met: true, Cancels: 1, Passes: 3},
+		{Config: config(2, 13), Requests: 1, Met: true, Restarts: 2, Losses: 1, Passes: 2},
+		{Config: config(2, 7), Requests: 1, Met: true, Downs: 1, Losses: 1, Passes: 2},
+		{Config: config(3, 3), Requests: 1, Met: true, Passes: 1},
+		{Config: config(3, 13), Requests: 1, Askers: 2, Met: true, Restarts: 1, Passes: 1},
+		{Config: config(3, 7), Requests: 1, Askers: 2, Met: true, Passes: 2},
+		{Config: config(3, 13), Requests: 1, Askers: 2, Met: true, Restarts: 1, Cancels: 1, Passes: 2},
+		{Config: config(3, 13), Requests: 1, Askers: 1, Met: true, Restarts: 2, Passes: 2},
 	}
 	for i := range brief {
-		brief[i].MaxStates = [...]int{Brief: 60_000, Usual: 500_000, Deep: 40_000_000}[s.Effort]
+		brief[i].MaxStates = 60_000
 	}
-	return brief
+	for i := range usual {
+		usual[i].MaxStates = 800_000
+	}
+	for i := range deep {
+		deep[i].MaxStates = 40_000_000 // some gigabytes
+	}
+	return [...][]sim.Explorer{Brief: brief, Usual: usual, Deep: append(usual, deep...)}[s.Effort]
 }

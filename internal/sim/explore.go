@@ -55,7 +55,7 @@ func (e Explorer) String() string {
 	for _, f := range [...]struct {
 		what string
 		max  int
-	}{{"cancels", e.Cancels}, {"restarts", e.Restarts}, {"losses", e.Losses}, {"wipes", e.Wipes}, {"links believed down", e.Downs}, {"ticks", e.Passes}} {
+	}{{"cancels", e.Cancels}, {"restarts", e.Restarts}, {"losses", e.Losses}, {"wipes", e.Wipes}, {"links believed down", e.Downs}, {"times " + time.Duration(e.Tick).String(), e.Passes}} {
 		if f.max > 0 {
 			name += fmt.Sprintf(", %d %s", f.max, f.what)
 		}
