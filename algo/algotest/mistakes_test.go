@@ -49,7 +49,7 @@ func TestMistakes(t *testing.T) {
 				t.Parallel()
 				caught := m.make(t)
 				mu.Lock()
-				found[i] = fmt.Sprintf("%-66s %s", m.what, strings.Join(caught, "; "))
+				found[i] = fmt.Sprintf("| %s | %s |", m.what, strings.Join(caught, "; "))
 				mu.Unlock()
 				for by := range strings.FieldsSeq(m.by) {
 					if !slices.ContainsFunc(caught, func(c string) bool { return strings.HasPrefix(c, by) }) {
@@ -59,7 +59,7 @@ func TestMistakes(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("mistake, and what caught it\n%s", strings.Join(found, "\n"))
+	t.Logf("\n| mistake | caught by |\n|---|---|\n%s", strings.Join(found, "\n"))
 }
 
 // make runs the checks with the mistake in place and says which of them failed.
