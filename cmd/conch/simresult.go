@@ -95,8 +95,8 @@ func (r *simResult) writeText(w io.Writer) error {
 	if len(r.happened) > 0 {
 		fmt.Fprintf(&b, "faults   %s\n", strings.Join(r.happened, ", "))
 	}
-	fmt.Fprintf(&b, "when all was mended, the longest wait was %s; %s is allowed\n", r.LongestWait, r.LongestAllowed)
 	if f := r.Failure; f == nil {
+		fmt.Fprintf(&b, "when all was mended, the longest wait was %s; %s is allowed\n", r.LongestWait, r.LongestAllowed)
 		fmt.Fprintf(&b, "\nsound: never two inside, and everybody got in\n")
 	} else {
 		fmt.Fprintf(&b, "\nNOT SOUND, seed %d: %s\n%s\n%s", f.Seed, f.Reason, f.Plan, shorten(f.Scenario))

@@ -18,7 +18,9 @@ func (n *Node) Contact(c Contact) {
 	}
 	n.look()
 	p.incarnation, p.link = c.Incarnation, c.Link
-	p.told = true // a Contact is an Up, too
+	if p.told = true; !p.up { // a Contact is an Up, too
+		p.reason = "its links are being set up" // so that the old reason is news if it comes again
+	}
 	in := algo.Input{Kind: algo.Contact, From: c.Peer, Incarnation: c.Incarnation, KnewMe: c.KnewMe, Fresh: c.Fresh}
 	if !n.advance(&in, c.Clock) {
 		return

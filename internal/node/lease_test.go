@@ -302,6 +302,29 @@ func TestNews(t *testing.T) {
 	})
 }
 
+// A Contact is an Up: if the way stays down for the reason that it was down for
+// before, the process hears of that.
+func TestDownAfterContact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lease(t, memory.NewNetwork(1, "a", "b"), "a", "b")
+		const reason = "the test says so"
+		l.node.Down("b", reason) // without contact the process is not told
+		l.node.Contact(node.Contact{Peer: "b", Incarnation: 1, Link: nowhere{}, Fresh: true})
+		l.node.Down("b", reason)
+		l.node.Down("b", reason)
+		l.node.Up("b")
+		l.close()
+		if want := []string{"contact b", "fresh true", "down b", "up b", "stop "}; !slices.Equal(l.lessor.inputs, want) {
+			t.Errorf("the process has heard %q, want %q", l.lessor.inputs, want)
+		}
+	})
+}
+
+// nowhere is a link that leads nowhere.
+type nowhere struct{}
+
+func (nowhere) Send(node.Packet) {}
+
 // A stop in good order keeps what the process has promised; it is no matter if
 // that cannot be kept.
 func TestPromises(t *testing.T) {

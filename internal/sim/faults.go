@@ -23,12 +23,12 @@ const (
 	Swizzles                    // all links of some peers are cut one by one and heal in another order
 	Losses                      // a link breaks and loses what is on it; also where it was cut
 	Crashes                     // a peer dies and comes back after a while
-	Wipes                       // once in a run, it comes back with an empty disk
+	Wipes                       // once in a run, it comes back with an empty disk; only with Leases: the others need Lamport clocks that survive
 	Pauses                      // a peer does nothing at all for a while
 	Clocks                      // clocks run at different rates, within the bound that peers are told
 
 	NoFaults  Faults = 0
-	AllFaults Faults = 1<<iota - 1
+	AllFaults Faults = Clocks<<1 - 1
 )
 
 var faultNames = [...]string{"delay", "cut", "one-way", "swizzle", "loss", "crash", "wipe", "pause", "clocks"}
@@ -36,8 +36,7 @@ var faultNames = [...]string{"delay", "cut", "one-way", "swizzle", "loss", "cras
 // FaultNames lists the kinds in the order of Stats.Faults.
 func FaultNames() []string { return faultNames[:] }
 
-// ParseFaults reads "none", "all" or names separated by commas. What knows
-// nothing of leases takes no wipes: it needs Lamport clocks that survive.
+// ParseFaults reads "none", "all" or names separated by commas.
 func ParseFaults(s string) (Faults, error) {
 	switch s {
 	case "none":

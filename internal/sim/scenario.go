@@ -169,7 +169,9 @@ func (s *Scenario) play(cmd string, args []string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		s.broken = c.play(s.net, tell, nil)
+		var told string
+		told, s.broken = c.tell(s.net)
+		b.WriteString(told)
 	case cmd == Deliver.String() && all:
 		s.broken = s.net.repeat(Op.isDeliver, settleLimit, tell)
 	case cmd == Wake.String() && all:
@@ -335,12 +337,13 @@ func (f *Failure) Scenario() string {
 		}
 	}
 	if f.Settle {
-		act := "settle"
 		if f.Calm != nil {
-			act = f.Calm.String()
+			told, err := f.Calm.tell(n)
+			fmt.Fprintf(&b, "\n%s\n----\n%s", f.Calm, told)
+			return broken(&b, err)
 		}
-		fmt.Fprintf(&b, "\n%s\n----\n", act)
-		err := f.settle(n, func(e Event) { b.WriteString(n.Tell(e)) })
+		b.WriteString("\nsettle\n----\n")
+		err := n.Settle(settleLimit, func(e Event) { b.WriteString(n.Tell(e)) })
 		return broken(&b, err)
 	}
 	return broken(&b, f.Reason)

@@ -30,8 +30,8 @@ func (f *Failure) shrinkWithin(effort int) *Failure {
 	return f
 }
 
-// timedEffort is some seconds.
-const timedEffort = 5_000_000
+// timedEffort is some ten seconds.
+const timedEffort = 15_000_000
 
 // shrinkTimed shrinks the failure of a timed run. If what its second act found
 // is found where messages take no time, too, that makes the shorter story.

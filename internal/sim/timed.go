@@ -95,7 +95,7 @@ func (t Timed) Validate() error {
 		return fmt.Errorf("time does not go back")
 	case t.Voters > t.Peers:
 		return fmt.Errorf("%d of %d peers cannot vote", t.Voters, t.Peers)
-	case t.Delay.Least < 0 || t.Delay.Most < t.Delay.Least:
+	case t.Delay.Least < 0 || t.Delay.Most < t.Delay.Least || t.Delay.Most == 1:
 		return fmt.Errorf("a message cannot take %v", t.Delay)
 	case t.Leases && 2*roundTrips*t.Delay.Most >= t.TTL:
 		return fmt.Errorf("messages that take %v are too slow for leases of %v: %d round trips have to fit into one",

@@ -138,6 +138,7 @@ func (p *peer) newLinkLocked(session uint64) {
 	if p.met == 0 {
 		p.met = p.known
 	}
+	p.reason = "" // Contact sounds like up: if it stays down, that is news
 	p.t.handler.Contact(node.Contact{Peer: p.name, Incarnation: p.known, Clock: p.clock, KnewMe: p.knewMe, Fresh: p.fresh, Link: l})
 }
 
