@@ -90,7 +90,7 @@ var relayMistakes = []mistake{
 		file: "relay/owner.go",
 		old:  "l.ttl/4 && l.number+1 <= l.ceiling",
 		new:  "l.ttl/4",
-		also: []edit{{"relay/relay.go", "const block = 1 << 20", "const block = 1"}},
+		also: []edit{{"relay/relay.go", "const block = 1 << 16", "const block = 1"}},
 		by:   "random",
 	},
 	{
@@ -235,6 +235,13 @@ var relayMistakes = []mistake{
 		file: "relay/relay.go",
 		old:  "in.Fresh && !in.KnewMe",
 		new:  "!in.KnewMe",
+		by:   "scenario",
+	},
+	{
+		what: "m33 a candidate that cannot win keeps asking",
+		file: "relay/candidate.go",
+		old:  "return up >= p.quorum",
+		new:  "return up >= 0",
 		by:   "scenario",
 	},
 	{

@@ -12,6 +12,7 @@ type candidate struct {
 	own     algo.Stamp   // its open request; zero: none
 	ballots []ballot     // for own, by peer; nil if none has come
 	refresh algo.Instant // when to send own again
+	told    bool         // own has been sent
 	won     Term         // the last term it won
 }
 
@@ -39,21 +40,42 @@ func (l *lock) acquire() {
 // ask opens a request with a new stamp and tells everybody.
 func (l *lock) ask(upkeep bool) {
 	l.own = algo.Stamp{Time: l.time, Peer: l.self, Incarnation: l.incarnation}
-	l.ballots = nil
+	l.ballots, l.told = nil, false
 	l.tellAll(upkeep)
 }
 
-// tellAll sends the open request to every peer, itself included.
+// tellAll sends the open request to every peer, itself included. A candidate that
+// cannot win keeps still, and is forgotten (rule 18).
 func (l *lock) tellAll(upkeep bool) {
 	l.refresh = l.now.Add(l.ttl / 4)
+	if !l.reachesMajority() {
+		return
+	}
+	l.told = true
 	for i := range l.names {
 		l.sendAs(i, Request{Stamp: l.own, Now: l.now}, upkeep, whyAsks)
 	}
 }
 
-// askAgain tells a peer with which there is a new link.
-func (l *lock) askAgain(i int) {
-	if !l.own.IsZero() {
+// reachesMajority says that links to a majority of voters are up.
+func (p *Process) reachesMajority() bool {
+	up := 0
+	for _, v := range p.voters {
+		if p.peers[v].up {
+			up++
+		}
+	}
+	return up >= p.quorum
+}
+
+// linked tells a peer with which there is a new link; or everybody, if there are
+// enough of them now.
+func (l *lock) linked(i int, contact bool) {
+	switch {
+	case l.own.IsZero():
+	case !l.told:
+		l.tellAll(false)
+	case contact && l.reachesMajority():
 		l.sendAs(i, Request{Stamp: l.own, Now: l.now}, true, whyRefresh)
 	}
 }
@@ -61,7 +83,7 @@ func (l *lock) askAgain(i int) {
 // lookCandidate refreshes the open request, for those who forget it after a TTL.
 func (l *lock) lookCandidate() {
 	if !l.own.IsZero() && l.refresh <= l.now {
-		l.tellAll(true)
+		l.tellAll(l.told)
 	}
 }
 

@@ -47,7 +47,9 @@ func (l *lock) step(in algo.Input) {
 		l.receive(l.from, in.Message)
 	case algo.Contact:
 		l.dropOld(l.met)
-		l.askAgain(l.met)
+		l.linked(l.met, true)
+	case algo.Up:
+		l.linked(l.met, false)
 	}
 	for l.elect() || l.win() || l.act() {
 	}

@@ -2,7 +2,6 @@ package relay_test
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -111,9 +110,6 @@ func TestPaperRests(t *testing.T) {
 		for at, step := 0, 1; step < n; step++ {
 			r.leaves()
 			at = (at + step) % n
-			if at == (at+n-step)%n {
-				continue
-			}
 			if took := r.enters(at); took != 2*tick {
 				t.Errorf("a token that rests elsewhere takes %v, not 2 T", time.Duration(took))
 			}
@@ -142,8 +138,10 @@ func TestPaperWaits(t *testing.T) {
 }
 
 // Everybody wants it all the time: the same, over many leases. Where a lease has
-// to be renewed before the token travels, that is a round trip more, twice in a
-// TTL at most (rule 13).
+// to be renewed before the token travels (rule 13), that is a round trip more.
+// Each journey takes from the lease the delay of the request that it answers, and
+// twice the drift of what is left (section 2): here half of it is gone after more
+// than a hundred journeys, and after about 350 where T is nothing to the TTL.
 func TestPaperFullLoad(t *testing.T) {
 	paper(t, func(t *testing.T, n int, r *run) {
 		for i := range r.names {
@@ -153,33 +151,29 @@ func TestPaperFullLoad(t *testing.T) {
 			r.pass()
 		}
 		clear(r.sent)
-		begun, first := r.now, len(r.entries)
+		first := len(r.entries)
 		r.wait(3 * ttl)
 		entries := r.entries[first:]
-		handoffs := len(entries)
-		for sent := r.sent["token"]; sent != handoffs; sent = handoffs {
-			if d := sent - handoffs; d < -1 || d > 1 { // one may be on its way at either end
-				t.Errorf("%d tokens for %d entries", r.sent["token"], handoffs)
+		for kind, each := range map[string]int{"token": 1, "request": n - 1} {
+			if want := each * len(entries); !within(r.sent[kind], want, n) { // some are on their way at either end
+				t.Errorf("%d times %s for %d entries, want %d", r.sent[kind], kind, len(entries), want)
 			}
-		}
-		if want := handoffs * (n - 1); r.sent["request"] < want-n || r.sent["request"] > want+n {
-			t.Errorf("%d requests for %d entries, want %d", r.sent["request"], handoffs, want)
 		}
 		if others := r.sent["vote"] + r.sent["inquire"] + r.sent["yield"] + r.sent["cancel"]; others > 0 {
 			t.Errorf("under full load: sent %v", r.sent)
 		}
 		late := 0
 		for k := 1; k < len(entries); k++ {
-			switch gap := entries[k].at - entries[k-1].at - r.stays; gap {
-			case tick:
-			case 3 * tick, 4 * tick: // the clock's steps are T long
+			switch gap := entries[k].at - entries[k-1].at - r.stays; {
+			case gap == tick:
+			case gap <= 3*tick:
 				late++
 			default:
 				t.Errorf("%v from an exit to the next entry", time.Duration(gap))
 			}
 		}
-		if most := int((r.now-begun)/(ttl/2)) + 1; late > most {
-			t.Errorf("a handoff waits for a renewal %d times, want %d at most", late, most)
+		if most := len(entries)/100 + 1; late > most {
+			t.Errorf("%d of %d handoffs wait for a renewal, want %d at most", late, len(entries), most)
 		}
 		for k := n; k < len(entries); k++ {
 			if entries[k].peer != entries[k-n].peer {
@@ -276,26 +270,3 @@ func TestPaperUpkeep(t *testing.T) {
 }
 
 func within(got, want, by int) bool { return got >= want-by && got <= want+by }
-
-// A peer that has no vote asks, enters and hands on at the same cost.
-func TestPaperVoters(t *testing.T) {
-	for _, n := range []int{5, 9} {
-		t.Run(fmt.Sprintf("relay/3 of %d", n), func(t *testing.T) {
-			r := newRunWith(t, n, tick, sim.Names(3))
-			r.stays = tick
-			voters := sim.Names(3)
-			for _, i := range []int{0, n - 1} {
-				votes := len(voters)
-				if slices.Contains(voters, r.names[i]) {
-					votes--
-				}
-				if took := r.enters(i); took != 2*tick {
-					t.Errorf("an idle lock takes %v, not 2 T", time.Duration(took))
-				}
-				r.leaves()
-				r.costs("an idle lock", map[string]int{"request": n - 1, "vote": votes})
-				r.wait(ttl)
-			}
-		})
-	}
-}

@@ -18,8 +18,12 @@ import (
 	"github.com/conchlock/conch/algo"
 )
 
-// block is how many numbers a voter lends at a time (rule 1).
-const block = 1 << 20
+// block is how many numbers a voter lends at a time (rule 1). An owner that has
+// used so many since its last renewal has to renew first. A term that ends by
+// the clock skips a block, and that takes a TTL, 100 ms at least: so numbers do not
+// outrun a wall clock in microseconds, from which a voter without a directory
+// starts (section 6).
+const block = 1 << 16
 
 // floorStep is by how much the floor on disk is raised beyond need: a raise
 // costs a sync, a restart costs what was left of it (section 6).

@@ -72,7 +72,7 @@ func (l *lock) append(e *encoder) {
 		e.numbers(int64(b.offer), int64(b.ceiling), int64(b.deadline))
 	}
 
-	e.flags(l.owns, l.inside, l.entered, l.first)
+	e.flags(l.owns, l.inside, l.entered, l.first, l.told)
 	e.numbers(int64(l.seen))
 	if !l.owns {
 		return
