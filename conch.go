@@ -22,12 +22,17 @@
 //
 // # What is promised
 //
-// At most one hold of a lock exists at a time, in the whole cluster. Everyone
-// who waits gets in, in a fair order, as long as every peer is there: today's
-// algorithms need all of them, and wait for one that is gone until it is back.
-// Every hold has a fencing token that is larger than those of all earlier holds
-// of the lock. A resource that refuses smaller tokens than the largest it has
-// seen is safe even from a program that believes in a hold it no longer has.
+// At most one peer believes that it holds a lock at a time, in the whole
+// cluster. Everyone who waits gets in, in a fair order, while a majority of peers
+// is connected. A holder that falls silent loses its hold after a TTL; while its
+// process runs, the hold's context ends before that. A process that was stopped
+// learns of it only when it runs again. So every hold has a fencing token that
+// is larger than those of all earlier holds of the lock: a resource that refuses
+// smaller tokens than the largest it has seen is safe even from a program that
+// believes in a hold it no longer has.
+//
+// docs/guarantees.md says under which assumptions. The classic algorithms
+// (Config.Algorithm) need every peer, and their holds have no leases.
 package conch
 
 import (
@@ -78,8 +83,8 @@ type Config struct {
 	// peers of different clusters refuse each other. The default is "conch".
 	Cluster string
 
-	// Algorithm is ricart-agrawala (the default) or token-ring. All peers must
-	// run the same.
+	// Algorithm is relay (the default), ricart-agrawala or token-ring. All peers
+	// must run the same.
 	Algorithm string
 
 	// TTL is how long a lease lasts, with algorithms that have them: so long
@@ -162,7 +167,8 @@ type Peer struct {
 }
 
 // Join starts a peer. It returns as soon as the peer listens; the others may
-// come later. Locks are granted once every peer is there.
+// come later. Locks are granted once a majority is there; with the classic
+// algorithms, once every peer is.
 //
 // Join takes a ctx for the sources of peers to come, which will need the
 // network; it has no influence on the peer once Join has returned.

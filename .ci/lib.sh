@@ -106,13 +106,14 @@ fuzz() {
 	done <"$tmp/targets"
 }
 
-# demo CONCH... PEERS ALGORITHM runs a demo and has its traces checked.
+# demo CONCH PEERS ALGORITHM [FLAG...] runs a demo and has its traces checked.
+# CONCH is a command, in one word.
 demo() {
-	local conch=("${@:1:$#-2}") peers=${*: -2:1} algorithm=${*: -1} dir
+	local conch=$1 peers=$2 algorithm=$3 dir
+	shift 3
 	dir=$(mktemp -d "$tmp/demo.XXXXXX")/run
-	printf '\n$ conch demo --peers %s --algorithm %s\n' "$peers" "$algorithm"
-	"${conch[@]}" demo --peers "$peers" --algorithm "$algorithm" --dir "$dir" &&
-		"${conch[@]}" check "$dir" || {
+	printf '\n$ conch demo --peers %s --algorithm %s %s\n' "$peers" "$algorithm" "$*"
+	$conch demo --peers "$peers" --algorithm "$algorithm" --dir "$dir" "$@" && $conch check "$dir" || {
 		echo "the demo with $peers peers and $algorithm is not sound; the ends of its logs:"
 		tail -n 20 "$dir"/*.log
 		return 1
