@@ -54,7 +54,6 @@ func (p *Peer) start(cfg Config) error {
 		TTL:         cfg.TTL,
 		Drift:       setup.Drift,
 		Leases:      roster.Leases(cfg.Algorithm),
-		Fresh:       setup.Fresh,
 		Logger:      logger,
 		Outdated: func(known algo.Incarnation) {
 			select {
@@ -98,7 +97,6 @@ func (p *Peer) setup(cfg Config, kept *state.State, others []algo.PeerName) algo
 		Floor:       kept.Floor(),
 		Kept:        good,
 		Promises:    promises,
-		Fresh:       kept.Fresh(),
 	}
 }
 

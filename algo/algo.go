@@ -136,7 +136,6 @@ type Input struct {
 	Message     Message     // Receive
 	Incarnation Incarnation // Contact
 	KnewMe      bool        // Contact: From has known an earlier incarnation of this peer
-	Fresh       bool        // Contact: From's memory began with its present incarnation (Setup.Fresh)
 }
 
 // OutputKind says what is to be done.

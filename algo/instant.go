@@ -37,10 +37,6 @@ type Setup struct {
 	// Promises is all that binds this one.
 	Kept     bool
 	Promises []Promise
-	// Fresh says that this peer's memory begins now: nothing that must survive
-	// a restart was there. Either it has had no earlier incarnation, or that
-	// memory was wiped.
-	Fresh bool
 }
 
 // Promise is what an incarnation has promised and its successor has to keep.

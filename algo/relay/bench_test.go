@@ -34,12 +34,12 @@ func newCluster(n int) *cluster {
 	for i, name := range c.names {
 		others := append(append([]algo.PeerName(nil), c.names[:i]...), c.names[i+1:]...)
 		c.peers = append(c.peers, relay.New(algo.Setup{Self: name, Incarnation: 1, Others: others, Voters: c.names,
-			TTL: ttl, Linger: ttl / 4, Drift: 1000, Fresh: true}))
+			TTL: ttl, Linger: ttl / 4, Drift: 1000, Kept: true}))
 	}
 	for i := range c.names {
 		for j, name := range c.names {
 			if i != j {
-				c.step(i, algo.Input{Kind: algo.Contact, From: name, Incarnation: 1, Fresh: true})
+				c.step(i, algo.Input{Kind: algo.Contact, From: name, Incarnation: 1})
 			}
 		}
 	}

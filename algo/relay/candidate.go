@@ -52,8 +52,9 @@ func (l *lock) tellAll(upkeep bool) {
 		return
 	}
 	l.told = true
+	var m algo.Message = Request{Stamp: l.own, Now: l.now} // one piece of memory for all
 	for i := range l.names {
-		l.sendAs(i, Request{Stamp: l.own, Now: l.now}, upkeep, whyAsks)
+		l.sendAs(i, m, upkeep, whyAsks)
 	}
 }
 
@@ -128,8 +129,7 @@ func (l *lock) win() bool {
 	if l.own.IsZero() || l.owns || l.ballots == nil {
 		return false
 	}
-	var ceilings []algo.Token
-	var deadlines []algo.Instant
+	ceilings, deadlines := make([]algo.Token, 0, few), make([]algo.Instant, 0, few)
 	var offer algo.Token
 	for _, b := range l.ballots {
 		if b.counts && b.deadline > l.now {

@@ -174,24 +174,27 @@ func (l *lock) servedAt(name algo.PeerName) (int, bool) {
 
 // serve marks a request as ended, and forgets it (rule 17).
 func (l *lock) serve(s algo.Stamp) {
-	i, found := l.servedAt(s.Peer)
-	switch {
-	case !found:
-		l.served = slices.Insert(slices.Clone(l.served), i, s)
-	case later(s, l.served[i]):
-		l.served = slices.Clone(l.served) // messages share it
-		l.served[i] = s
-	}
-	if i := l.index(s.Peer); i >= 0 && !later(l.waiting[i].stamp, s) {
-		l.waiting[i] = request{}
-	}
+	l.merge(Served{s})
 }
 
 // merge takes over what another peer knows to have ended (rule 17).
 func (l *lock) merge(served Served) {
+	copied := false
 	for _, s := range served {
-		if l.index(s.Peer) >= 0 && !l.isServed(s) {
-			l.serve(s)
+		who := l.index(s.Peer)
+		if who < 0 || l.isServed(s) {
+			continue
+		}
+		if !copied {
+			l.served, copied = slices.Clone(l.served), true // messages share it
+		}
+		if i, found := l.servedAt(s.Peer); found {
+			l.served[i] = s
+		} else {
+			l.served = slices.Insert(l.served, i, s)
+		}
+		if !later(l.waiting[who].stamp, s) {
+			l.waiting[who] = request{}
 		}
 	}
 }
@@ -202,6 +205,10 @@ func (l *lock) dropOld(i int) {
 		l.waiting[i] = request{}
 	}
 }
+
+// few is so many voters that their answers are compared without memory of their
+// own.
+const few = 16
 
 // largest returns the k-th largest of the values, from 1.
 func largest[T cmp.Ordered](values []T, k int) T {

@@ -80,6 +80,10 @@ type Token struct {
 	Served  Served
 }
 
+// Newborn says that nobody has known an earlier incarnation of its sender. It is
+// about no single lock.
+type Newborn struct{}
+
 // Served names each peer's latest request that has ended, sorted by peer. It is
 // a value: who adds to it makes a new one.
 type Served []algo.Stamp
@@ -110,6 +114,12 @@ func (Release) Kind() string { return "release" }
 
 // Kind implements algo.Message.
 func (Token) Kind() string { return "token" }
+
+// Kind implements algo.Message.
+func (Newborn) Kind() string { return "newborn" }
+
+// AppendFields implements algo.Message.
+func (Newborn) AppendFields(dst []algo.Field) []algo.Field { return dst }
 
 // AppendFields implements algo.Message.
 func (m Request) AppendFields(dst []algo.Field) []algo.Field { return stamp(dst, "stamp", m.Stamp) }

@@ -158,7 +158,7 @@ func (l *lock) pass(to int) {
 
 // destroy ends the term (rule 5): its voters are free, and know the last number.
 func (l *lock) destroy(why algo.Reason) {
-	m := Release{Term: l.term, Number: l.number, Served: l.served}
+	var m algo.Message = Release{Term: l.term, Number: l.number, Served: l.served}
 	l.drop()
 	for _, v := range l.voters {
 		l.sendAs(v, m, true, why)
@@ -190,8 +190,9 @@ func (l *lock) renew() bool {
 		return false
 	}
 	l.asked = l.now
+	var m algo.Message = Renew{Term: l.term, Number: l.number, Now: l.now}
 	for _, v := range l.voters {
-		l.sendAs(v, Renew{Term: l.term, Number: l.number, Now: l.now}, true, whyRenew)
+		l.sendAs(v, m, true, whyRenew)
 	}
 	return true
 }
@@ -205,9 +206,9 @@ func (l *lock) receiveRenewed(from int, m Renewed) {
 	}
 	s := &l.support[from]
 	s.ceiling, s.deadline, s.eldest = max(s.ceiling, m.Ceiling), max(s.deadline, l.deadlineOf(m.Lease)), m.Eldest
-	ceilings, deadlines := make([]algo.Token, len(l.voters)), make([]algo.Instant, len(l.voters))
-	for k, v := range l.voters {
-		ceilings[k], deadlines[k] = l.support[v].ceiling, l.support[v].deadline
+	ceilings, deadlines := make([]algo.Token, 0, few), make([]algo.Instant, 0, few)
+	for _, v := range l.voters {
+		ceilings, deadlines = append(ceilings, l.support[v].ceiling), append(deadlines, l.support[v].deadline)
 	}
 	l.ceiling = max(l.ceiling, largest(ceilings, l.quorum))
 	deadline := max(l.deadline, largest(deadlines, l.quorum))
@@ -244,6 +245,7 @@ func (l *lock) gone(s algo.Stamp) bool {
 
 // The reasons, as traces and stories tell them.
 var (
+	whyNewborn     = algo.Reason{Text: "nobody has known an earlier incarnation of it"}
 	whyAsks        = algo.Reason{Text: "it wants to enter and asks everybody"}
 	whyRefresh     = algo.Reason{Text: "it still waits, and there is a new link"}
 	whyVote        = algo.Reason{Text: "lends its vote to the request that has waited longest"}

@@ -54,7 +54,7 @@ type Process struct {
 	drift       int64
 
 	peers    []peer       // by index; the one at me is up
-	fresh    bool         // nothing from an earlier incarnation was found
+	newborn  bool         // nobody knew an earlier incarnation of this peer (rule 7)
 	abstains algo.Instant // no vote and no renewal before (rule 7)
 	stopped  bool
 	floor    algo.Token // on disk, or about to be
@@ -73,7 +73,8 @@ type Process struct {
 type peer struct {
 	incarnation algo.Incarnation // 0: no contact yet
 	up          bool
-	newcomer    bool // its memory is whole, and holds no earlier incarnation of this peer
+	stranger    bool // it knew no earlier incarnation of this peer
+	newborn     bool // it has said so of itself (rule 7)
 }
 
 // New returns the process of one incarnation.
@@ -84,7 +85,6 @@ func New(s algo.Setup) algo.Process {
 		ttl:         s.TTL,
 		rests:       min(s.Linger, s.TTL/3), // rule 14
 		drift:       s.Drift,
-		fresh:       s.Fresh,
 		floor:       s.Floor,
 		folded:      s.Floor, // section 6: nothing at or below it is offered again
 		locks:       make(map[string]*lock),
@@ -93,7 +93,7 @@ func New(s algo.Setup) algo.Process {
 	p.names = slices.Sorted(slices.Values(append(slices.Clone(s.Others), s.Self)))
 	p.me = p.index(s.Self)
 	p.peers = make([]peer, len(p.names))
-	p.peers[p.me] = peer{incarnation: s.Incarnation, up: true, newcomer: true}
+	p.peers[p.me] = peer{incarnation: s.Incarnation, up: true, stranger: true, newborn: true}
 	for _, v := range s.Voters {
 		p.voters = append(p.voters, p.index(v))
 	}
@@ -106,7 +106,9 @@ func New(s algo.Setup) algo.Process {
 	for _, promise := range s.Promises {
 		p.restore(promise)
 	}
-	p.welcome()
+	if len(p.peers) == 1 {
+		p.abstains = p.now // nobody has relied on it
+	}
 	return p
 }
 
@@ -137,7 +139,13 @@ func (p *Process) Step(in algo.Input, out []algo.Output) []algo.Output {
 	case algo.Stop:
 		p.stop()
 	case algo.Receive:
-		if from := p.index(in.From); from >= 0 && from != p.me && p.peers[from].incarnation != 0 {
+		from := p.index(in.From)
+		switch _, newborn := in.Message.(Newborn); {
+		case from < 0 || from == p.me || p.peers[from].incarnation == 0:
+		case newborn:
+			p.peers[from].newborn = true
+			p.begin()
+		default:
 			l := p.lock(in.Lock)
 			l.from = from
 			l.step(in)
@@ -158,9 +166,8 @@ func (p *Process) link(in algo.Input) {
 	who := &p.peers[i]
 	who.up = in.Kind != algo.Down
 	if in.Kind == algo.Contact {
-		who.incarnation = in.Incarnation
-		who.newcomer = in.Fresh && !in.KnewMe
-		p.welcome()
+		*who = peer{incarnation: in.Incarnation, up: true, stranger: !in.KnewMe, newborn: who.newborn && who.incarnation == in.Incarnation}
+		p.meet(i)
 	}
 	for _, l := range p.sorted() {
 		l.met = i
@@ -168,19 +175,39 @@ func (p *Process) link(in algo.Input) {
 	}
 }
 
-// welcome ends the abstention of a voter that nobody can have relied on (rule
-// 7): its memory begins now, and every other peer's memory is whole and knows
-// of no earlier incarnation of it.
-func (p *Process) welcome() {
-	if !p.fresh || p.abstains <= p.now {
+// meet tells a peer with which there is a new link that this one is newborn; or
+// everybody, if that peer was the last who could have known otherwise (rule 7).
+func (p *Process) meet(i int) {
+	if p.newborn {
+		p.tellNewborn(i)
 		return
 	}
-	for i := range p.peers {
-		if !p.peers[i].newcomer {
-			return
+	if p.newborn = !slices.ContainsFunc(p.peers, func(o peer) bool { return !o.stranger }); p.newborn {
+		for j := range p.peers {
+			p.tellNewborn(j)
 		}
+		p.begin()
+	}
+}
+
+func (p *Process) tellNewborn(i int) {
+	if i != p.me {
+		p.out = append(p.out, algo.Output{Kind: algo.Send, To: p.names[i], Message: Newborn{}, Upkeep: true, Why: whyNewborn})
+	}
+}
+
+// begin ends the abstention of a voter on which nobody relies (rule 7): it is
+// newborn, and so is everybody. If somebody lived by a term that an earlier
+// incarnation supported, it would have known that incarnation; or somebody would
+// know an earlier incarnation of who passed the token on.
+func (p *Process) begin() {
+	if p.abstains <= p.now || !p.newborn || slices.ContainsFunc(p.peers, func(o peer) bool { return !o.newborn }) {
+		return
 	}
 	p.abstains = p.now
+	for _, l := range p.sorted() {
+		l.step(algo.Input{})
+	}
 }
 
 // stop hands on or ends what this peer keeps. Its votes stay as they are: they

@@ -33,10 +33,10 @@ func (p *Process) Clone() algo.Process {
 func (p *Process) AppendState(dst []byte) []byte {
 	e := encoder(dst)
 	e.numbers(int64(p.incarnation), int64(p.abstains), int64(p.floor), int64(p.folded), int64(p.ballot))
-	e.flags(p.fresh, p.stopped)
+	e.flags(p.newborn, p.stopped)
 	for _, o := range p.peers {
 		e.numbers(int64(o.incarnation))
-		e.flags(o.up, o.newcomer)
+		e.flags(o.up, o.stranger, o.newborn)
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.locks)) {
 		e.text(name)

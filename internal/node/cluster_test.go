@@ -60,14 +60,13 @@ func (c *cluster) start(name algo.PeerName) {
 	}
 	links := c.network.Config(name, c.started)
 	links.Clock = c.disks[name].Start()
-	links.Fresh = links.Clock == 0
 	transport, err := c.network.TransportWith(links)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	setup := algo.Setup{
 		Self: name, Incarnation: c.started, Others: others,
-		Voters: c.names, TTL: algo.Duration(links.TTL), Linger: algo.Duration(links.TTL) / 4, Drift: 1000, Fresh: links.Fresh,
+		Voters: c.names, TTL: algo.Duration(links.TTL), Linger: algo.Duration(links.TTL) / 4, Drift: 1000,
 	}
 	c.disks[name].load(&setup)
 	c.nodes[name], err = node.Start(node.Config{

@@ -21,7 +21,7 @@ func (n *Node) Contact(c Contact) {
 	if p.told = true; !p.up { // a Contact is an Up, too
 		p.reason = "its links are being set up" // so that the old reason is news if it comes again
 	}
-	in := algo.Input{Kind: algo.Contact, From: c.Peer, Incarnation: c.Incarnation, KnewMe: c.KnewMe, Fresh: c.Fresh}
+	in := algo.Input{Kind: algo.Contact, From: c.Peer, Incarnation: c.Incarnation, KnewMe: c.KnewMe}
 	if !n.advance(&in, c.Clock) {
 		return
 	}

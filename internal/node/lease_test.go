@@ -291,11 +291,11 @@ func TestNews(t *testing.T) {
 		b.close()
 		wait(time.Second)
 		a.close()
-		want := []string{"contact b", "fresh false", "down b", "up b", "down b", "stop "}
+		want := []string{"contact b", "down b", "up b", "down b", "stop "}
 		if !slices.Equal(a.lessor.inputs, want) {
 			t.Errorf("a has heard %q, want %q", a.lessor.inputs, want)
 		}
-		want = []string{"contact a", "fresh false", "down a", "up a", "receive a", "stop "}
+		want = []string{"contact a", "down a", "up a", "receive a", "stop "}
 		if !slices.Equal(b.lessor.inputs, want) {
 			t.Errorf("b has heard %q, want %q", b.lessor.inputs, want)
 		}
@@ -309,12 +309,12 @@ func TestDownAfterContact(t *testing.T) {
 		l := lease(t, memory.NewNetwork(1, "a", "b"), "a", "b")
 		const reason = "the test says so"
 		l.node.Down("b", reason) // without contact the process is not told
-		l.node.Contact(node.Contact{Peer: "b", Incarnation: 1, Link: nowhere{}, Fresh: true})
+		l.node.Contact(node.Contact{Peer: "b", Incarnation: 1, Link: nowhere{}})
 		l.node.Down("b", reason)
 		l.node.Down("b", reason)
 		l.node.Up("b")
 		l.close()
-		if want := []string{"contact b", "fresh true", "down b", "up b", "stop "}; !slices.Equal(l.lessor.inputs, want) {
+		if want := []string{"contact b", "down b", "up b", "stop "}; !slices.Equal(l.lessor.inputs, want) {
 			t.Errorf("the process has heard %q, want %q", l.lessor.inputs, want)
 		}
 	})

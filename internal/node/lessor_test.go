@@ -66,7 +66,6 @@ func (l *lessor) Step(in algo.Input, out []algo.Output) []algo.Output {
 		l.inputs = append(l.inputs, fmt.Sprint(in.Kind, " ", in.From))
 		if in.Kind == algo.Contact {
 			l.contacts[in.From] = true
-			l.inputs = append(l.inputs, fmt.Sprint("fresh ", in.Fresh))
 		}
 	}
 	return out

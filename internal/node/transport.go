@@ -49,7 +49,6 @@ type Contact struct {
 	Incarnation algo.Incarnation // to which the link leads
 	Clock       algo.Time        // where the Lamport clock of that incarnation started
 	KnewMe      bool             // it has known an earlier incarnation of this peer
-	Fresh       bool             // its memory began with that incarnation
 	Link        Link
 }
 

@@ -296,7 +296,7 @@ func (x *exploration) failure(last way, reason error) *Failure {
 	f := &Failure{Config: x.Config, Reason: reason}
 	if x.Met {
 		if n, err := NewNetwork(x.Config); err == nil {
-			f.Steps = n.contacts()
+			f.Steps, _ = n.meet()
 		}
 	}
 	met := len(f.Steps)

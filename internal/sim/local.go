@@ -17,7 +17,6 @@ type local struct {
 	phase       [maxLocks]phase
 	deadline    [maxLocks]algo.Instant // of a hold, by this peer's clock
 	floor       algo.Token             // on its disk
-	fresh       bool                   // its disk was empty at the start
 	id          uint32                 // names this state of the peer, if there is a memo
 	twin        algo.Process           // another process in the same state, if there is a memo
 }
@@ -58,14 +57,13 @@ func (n *Network) start(i int, old *local, wiped bool) *local {
 		name:        n.names[i],
 		clock:       old.clock,
 		incarnation: old.incarnation + 1,
-		fresh:       wiped,
 		floor:       old.floor,
 	}
 	if n.Forget && old.incarnation > 0 {
 		p.clock = algo.Clock{}
 	}
 	if wiped && old.incarnation > 0 {
-		p.floor = algo.Token(old.incarnation) << 40
+		p.floor = n.wallClock()
 	}
 	p.born = p.clock.Now()
 	voters := n.Voters
@@ -82,9 +80,18 @@ func (n *Network) start(i int, old *local, wiped bool) *local {
 		Drift:       n.Drift,
 		Now:         n.now(i),
 		Floor:       p.floor,
-		Fresh:       wiped,
 	})
 	return p
+}
+
+// wallClock is above every number that was used: each start of a peer makes it
+// grow.
+func (n *Network) wallClock() algo.Token {
+	starts := algo.Token(1)
+	for _, p := range n.peers {
+		starts += algo.Token(p.incarnation)
+	}
+	return starts << 36
 }
 
 // now reads a peer's clock.

@@ -31,7 +31,6 @@ type cause struct {
 	incarnation algo.Incarnation
 	packet      uint32 // of a Receive, else 0
 	sent        algo.Time
-	fresh       bool
 	now         algo.Instant
 	name        string // the lock, or who sent it
 }
@@ -57,7 +56,7 @@ func newMemo(locks []string) *memo {
 
 // step is local.step, but leaves p as it is. K is the packet of a Receive.
 func (m *memo) step(p *local, in algo.Input, k *packet, sent algo.Time) *result {
-	c := cause{local: p.id, kind: in.Kind, knewMe: in.KnewMe, incarnation: in.Incarnation, sent: sent, fresh: in.Fresh, now: in.Now, name: string(in.From)}
+	c := cause{local: p.id, kind: in.Kind, knewMe: in.KnewMe, incarnation: in.Incarnation, sent: sent, now: in.Now, name: string(in.From)}
 	if k != nil {
 		c.packet = k.id
 	}
@@ -96,9 +95,6 @@ func (m *memo) intern(p *local) *local {
 		b = binary.AppendVarint(append(b, byte(at)), int64(p.deadline[l]))
 	}
 	b = binary.AppendUvarint(b, uint64(p.floor))
-	if p.fresh {
-		b = append(b, 1)
-	}
 	m.buf = p.process.AppendState(b)
 	id, known := m.index[m.hash.sum(m.buf)]
 	if known {

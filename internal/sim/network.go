@@ -208,15 +208,24 @@ func (n *Network) contacts() []Step {
 	return steps
 }
 
-// MakeContact makes every contact that is due: between peers that have just
-// started, the first ones.
+// MakeContact makes every contact that is due, and delivers what follows from
+// that: between peers that have just started, the first ones.
 func (n *Network) MakeContact() error {
+	_, err := n.meet()
+	return err
+}
+
+// meet makes every contact that is due, delivers what peers then say to each
+// other, and lists the steps.
+func (n *Network) meet() (steps []Step, err error) {
 	for _, s := range n.contacts() {
+		steps = append(steps, s)
 		if _, err := n.Do(s); err != nil {
-			return err
+			return steps, err
 		}
 	}
-	return nil
+	err = n.repeat(Op.isDeliver, settleLimit, func(e Event) { steps = append(steps, e.Step) })
+	return steps, err
 }
 
 // PeerNames lists the peers in order; indices in steps refer to it.

@@ -90,7 +90,7 @@ func (r Random) time(p *plan, rng *rand.Rand) {
 		c.Voters = c.Peers[:1+rng.IntN(len(c.Peers))]
 	}
 	if !r.Calm {
-		p.spare[Wipe], p.spare[Down] = rng.IntN(2), rng.IntN(5)
+		p.spare[Wipe], p.spare[Down] = rng.IntN(4), rng.IntN(5)
 	}
 }
 
@@ -137,10 +137,8 @@ func (r Random) Run() *Failure {
 		return f.Reason == nil
 	}
 	if p.met {
-		for _, s := range n.contacts() {
-			if !take(s) {
-				return f.shrink()
-			}
+		if f.Steps, f.Reason = n.meet(); f.Reason != nil {
+			return f.shrink()
 		}
 	}
 	requests := make([]int, len(n.peers)*len(n.locks))

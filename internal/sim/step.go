@@ -221,7 +221,6 @@ func (n *Network) contact(i, j int) (in algo.Input, sent algo.Time) {
 		From:        n.names[j],
 		Incarnation: other.incarnation,
 		KnewMe:      back.first != 0 && back.first < n.peers[i].incarnation,
-		Fresh:       other.fresh,
 	}, other.born
 }
 

@@ -34,7 +34,6 @@ type State struct {
 	incarnation algo.Incarnation
 	start       algo.Time
 	floor       algo.Token
-	fresh       bool
 	kept        bool
 	promises    []algo.Promise
 }
@@ -62,7 +61,7 @@ var (
 // a second.
 func WallClock(now time.Time) *State {
 	us := now.UnixMicro()
-	return &State{incarnation: algo.Incarnation(us), start: algo.Time(us), floor: algo.Token(us), fresh: true}
+	return &State{incarnation: algo.Incarnation(us), start: algo.Time(us), floor: algo.Token(us)}
 }
 
 // Create makes the directory of a peer that is new and whose cluster is new:
@@ -151,7 +150,6 @@ func (s *State) count(path string, name algo.PeerName, at Moment) (err error) {
 			if err := initialize(tx, name, uint64(at.Wall.UnixMicro())); err != nil {
 				return fmt.Errorf("%s: %w", path, err)
 			}
-			s.fresh = true
 		}
 		if err := s.begin(tx, name, at); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
@@ -174,7 +172,6 @@ func (s *State) begin(tx *bbolt.Tx, name algo.PeerName, at Moment) error {
 		return err
 	}
 	s.incarnation, s.start, s.floor = algo.Incarnation(incarnation+1), algo.Time(ceiling), algo.Token(floor)
-	s.fresh = s.fresh || incarnation == 0 // it was made by Create, and never used
 	if err := s.take(b, at); err != nil {
 		return err
 	}
@@ -186,9 +183,6 @@ func (s *State) Incarnation() algo.Incarnation { return s.incarnation }
 
 // Floor is at least every token that earlier incarnations have confirmed.
 func (s *State) Floor() algo.Token { return s.floor }
-
-// Fresh says that the memory of this peer begins with this incarnation.
-func (s *State) Fresh() bool { return s.fresh }
 
 // Kept says that the last incarnation stopped in good order, in the same boot of
 // the machine, and that what it returns is all that it has promised.

@@ -46,9 +46,9 @@ func TestGrowsOverRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := open(t, dir, "a")
-	if s.Incarnation() != 1 || s.Start() != 0 || s.Floor() != 0 || !s.Fresh() {
-		t.Fatalf("a new peer of a new cluster starts as incarnation %d at %d with floor %d, fresh %v, want 1 at 0 with 0, true",
-			s.Incarnation(), s.Start(), s.Floor(), s.Fresh())
+	if s.Incarnation() != 1 || s.Start() != 0 || s.Floor() != 0 {
+		t.Fatalf("a new peer of a new cluster starts as incarnation %d at %d with floor %d, want 1 at 0 with 0",
+			s.Incarnation(), s.Start(), s.Floor())
 	}
 	ceiling, floor := algo.Time(0), algo.Token(0)
 	for range 3 {
@@ -70,8 +70,8 @@ func TestGrowsOverRestarts(t *testing.T) {
 		if s.Incarnation() <= incarnation || s.Start() < ceiling {
 			t.Fatalf("incarnation %d at %d after %d with ceiling %d", s.Incarnation(), s.Start(), incarnation, ceiling)
 		}
-		if s.Floor() != floor || s.Fresh() {
-			t.Fatalf("floor %d, fresh %v, want %d, false", s.Floor(), s.Fresh(), floor)
+		if s.Floor() != floor {
+			t.Fatalf("floor %d, want %d", s.Floor(), floor)
 		}
 	}
 	shut(t, s)
@@ -98,8 +98,8 @@ func TestPromises(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		s := openAt(t, dir, "a", c.first)
-		if _, kept := s.Kept(); kept || !s.Fresh() {
-			t.Errorf("%s: a new directory is kept %v, fresh %v", c.name, kept, s.Fresh())
+		if _, kept := s.Kept(); kept {
+			t.Errorf("%s: a new directory is kept %v", c.name, kept)
 		}
 		if err := s.Keep(promises, 1000); err != nil {
 			t.Fatal(err)
@@ -107,8 +107,8 @@ func TestPromises(t *testing.T) {
 		shut(t, s)
 		s = openAt(t, dir, "a", c.next)
 		got, kept := s.Kept()
-		if kept != c.want || kept && !reflect.DeepEqual(got, promises) || s.Fresh() {
-			t.Errorf("%s: kept %v %v, fresh %v", c.name, kept, got, s.Fresh())
+		if kept != c.want || kept && !reflect.DeepEqual(got, promises) {
+			t.Errorf("%s: kept %v %v", c.name, kept, got)
 		}
 		shut(t, s)
 		s = openAt(t, dir, "a", at("one", 3000)) // as after a crash
@@ -192,12 +192,12 @@ func TestStartsFromTheWallClock(t *testing.T) {
 	if uint64(s.Incarnation()) <= want || uint64(s.Start()) != want {
 		t.Errorf("a new directory starts as incarnation %d at %d, want at least %d", s.Incarnation(), s.Start(), want)
 	}
-	if uint64(s.Floor()) != want || !s.Fresh() {
-		t.Errorf("a new directory has floor %d, fresh %v", s.Floor(), s.Fresh())
+	if uint64(s.Floor()) != want {
+		t.Errorf("a new directory has floor %d", s.Floor())
 	}
 	w := state.WallClock(now)
-	if uint64(w.Floor()) != want || !w.Fresh() || w.RaiseFloor(1<<52) != nil || w.Keep(nil, 1) != nil {
-		t.Errorf("without a directory a peer has floor %d, fresh %v", w.Floor(), w.Fresh())
+	if uint64(w.Floor()) != want || w.RaiseFloor(1<<52) != nil || w.Keep(nil, 1) != nil {
+		t.Errorf("without a directory a peer has floor %d", w.Floor())
 	}
 	if uint64(w.Incarnation()) != want || uint64(w.Start()) != want {
 		t.Errorf("without a directory a peer starts as incarnation %d at %d, want %d", w.Incarnation(), w.Start(), want)

@@ -136,9 +136,6 @@ func (d *decoder) message(p *wire.Packet) (algo.Message, error) {
 		return epoch.Left{}, nil
 	}
 	if m, err := d.relay(p); m != nil || err != nil {
-		if err == nil && p.GetLock() == "" {
-			err = fmt.Errorf("a %s is about a lock, and it names none", m.Kind())
-		}
 		return m, err
 	}
 	return nil, fmt.Errorf("it has no message that this version knows")

@@ -15,6 +15,8 @@ const numberSize = 11
 // relaySize bounds a message of relay on the wire; it is 0 for any other.
 func relaySize(m algo.Message) int {
 	switch m := m.(type) {
+	case relay.Newborn:
+		return 4
 	case relay.Request, relay.Cancel, relay.Inquire, relay.Yield:
 		return stampSize + numberSize
 	case relay.Renew:
@@ -34,6 +36,8 @@ func relaySize(m algo.Message) int {
 // encodeRelay overwrites dst's message if m is one of relay's.
 func encodeRelay(dst *wire.Packet, m algo.Message) bool {
 	switch m := m.(type) {
+	case relay.Newborn:
+		dst.Message = &wire.Packet_RelayNewborn{RelayNewborn: &wire.RelayNewborn{}}
 	case relay.Request:
 		dst.Message = &wire.Packet_RelayRequest{RelayRequest: &wire.RelayRequest{Stamp: encodeStamp(m.Stamp), NowNs: int64(m.Now)}}
 	case relay.Cancel:
@@ -86,6 +90,8 @@ func (d *decoder) relay(p *wire.Packet) (algo.Message, error) {
 	f := fields{d: d}
 	var decoded algo.Message
 	switch m := p.GetMessage().(type) {
+	case *wire.Packet_RelayNewborn:
+		return relay.Newborn{}, nil
 	case *wire.Packet_RelayRequest:
 		decoded = relay.Request{Stamp: f.stamp("stamp", m.RelayRequest.GetStamp()), Now: f.instant("now", m.RelayRequest.GetNowNs())}
 	case *wire.Packet_RelayCancel:
@@ -107,8 +113,11 @@ func (d *decoder) relay(p *wire.Packet) (algo.Message, error) {
 	default:
 		return nil, nil
 	}
-	if f.err != nil {
+	switch {
+	case f.err != nil:
 		return nil, fmt.Errorf("relay's %s: %w", decoded.Kind(), f.err)
+	case p.GetLock() == "":
+		return nil, fmt.Errorf("a %s is about a lock, and it names none", decoded.Kind())
 	}
 	return decoded, nil
 }

@@ -51,7 +51,7 @@ func (n *network) config(c link.Config) transport.Config {
 	}
 	return transport.Config{
 		Self: c.Self, Incarnation: c.Incarnation, Listen: "127.0.0.1:0", Peers: peers, Votes: c.Votes,
-		Cluster: c.Cluster, Algorithm: c.Algorithm, TTL: c.TTL, Drift: c.Drift, Fresh: c.Fresh, Outdated: c.Outdated, Logger: c.Logger, Seed: c.Seed, Limits: c.Limits,
+		Cluster: c.Cluster, Algorithm: c.Algorithm, TTL: c.TTL, Drift: c.Drift, Outdated: c.Outdated, Logger: c.Logger, Seed: c.Seed, Limits: c.Limits,
 	}
 }
 

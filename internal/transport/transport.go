@@ -54,7 +54,6 @@ type Config struct {
 	TTL         time.Duration // of leases; heartbeats come every TTL/8
 	Drift       int64         // bound on the difference of two clocks' rates, in parts per million
 	Leases      bool          // the algorithm has leases
-	Fresh       bool          // this peer's memory begins with this incarnation
 
 	// Outdated is told when a peer has, at this peer's address, met a later
 	// incarnation than this one. There are no links with that peer until this
@@ -122,7 +121,6 @@ func linkConfig(cfg Config) link.Config {
 		TTL:         cfg.TTL,
 		Drift:       cfg.Drift,
 		Leases:      cfg.Leases,
-		Fresh:       cfg.Fresh,
 		Outdated:    cfg.Outdated,
 		Logger:      cfg.Logger,
 		Seed:        cfg.Seed,

@@ -67,8 +67,6 @@ type Config struct {
 	// Leases says that the algorithm has them: then the TTL must leave room for
 	// round trips.
 	Leases bool
-	// Fresh says that the memory of this peer begins with this incarnation.
-	Fresh bool
 
 	// Outdated is told when a peer has, at this peer's address, met a later
 	// incarnation than this one: the clock or the state it came from was set

@@ -72,8 +72,6 @@ type Hello struct {
 
 	// Clock is where the Lamport clock of this incarnation started.
 	Clock algo.Time
-	// Fresh says that its memory began with this incarnation.
-	Fresh bool
 
 	// Known is the largest incarnation of the other that this peer has found
 	// at the other's address, 0 for none.

@@ -17,7 +17,6 @@ func (t *Transport) hello(to algo.PeerName) *Hello {
 		Members:     t.members,
 		TTL:         t.cfg.TTL,
 		Drift:       t.cfg.Drift,
-		Fresh:       t.cfg.Fresh,
 		From:        t.cfg.Self,
 		To:          to,
 		Incarnation: t.cfg.Incarnation,

@@ -324,7 +324,7 @@ func (p *peer) welcome(o *outgoing, h *Hello) error {
 		}
 		p.known, p.process, p.session = h.Incarnation, h.Process, 0
 	}
-	p.knewMe, p.clock, p.fresh = h.KnewEarlier, h.Clock, h.Fresh
+	p.knewMe, p.clock = h.KnewEarlier, h.Clock
 	p.stray = 0
 	o.welcomed = true
 	p.judgeLocked(time.Since(o.asked))

@@ -36,7 +36,6 @@ type peer struct {
 	stray    algo.Incarnation // claimed in a Hello, and not found at the address
 	knewMe   bool             // as the last Welcome said
 	clock    algo.Time        // likewise: where the clock of known started
-	fresh    bool             // likewise: its memory began with it
 	session  uint64           // of the link between this incarnation and known
 	received uint64           // number of the last packet received in the session
 	slow     bool             // its round trips are, for the TTL
@@ -139,7 +138,7 @@ func (p *peer) newLinkLocked(session uint64) {
 		p.met = p.known
 	}
 	p.reason = "" // Contact sounds like up: if it stays down, that is news
-	p.t.handler.Contact(node.Contact{Peer: p.name, Incarnation: p.known, Clock: p.clock, KnewMe: p.knewMe, Fresh: p.fresh, Link: l})
+	p.t.handler.Contact(node.Contact{Peer: p.name, Incarnation: p.known, Clock: p.clock, KnewMe: p.knewMe, Link: l})
 }
 
 // loseLinkLocked ends a session that can no longer be kept.

@@ -53,7 +53,6 @@ type Peer struct {
 type Contact struct {
 	Incarnation algo.Incarnation
 	KnewMe      bool
-	Fresh       bool
 }
 
 // Session is what went over one link.
@@ -108,7 +107,7 @@ func (h *Handler) Contact(c node.Contact) {
 	if link == p.Link {
 		h.t.Errorf("%s: contact with %s on the same link", h.name, name)
 	}
-	p.Contacts = append(p.Contacts, Contact{incarnation, c.KnewMe, c.Fresh})
+	p.Contacts = append(p.Contacts, Contact{incarnation, c.KnewMe})
 	p.Sessions = append(p.Sessions, Session{Incarnation: incarnation})
 	p.Link, p.last = link, 0
 	if h.OnContact != nil {

@@ -35,23 +35,6 @@ func mismatches(t *testing.T, n Network) {
 	}
 }
 
-func fresh(t *testing.T, n Network) {
-	cfg := Config("b", 1)
-	cfg.Fresh = true
-	a, _ := Start(t, n, Config("a", 1), false)
-	b, stop := Start(t, n, cfg, false)
-	a.WaitUp("b")
-	b.WaitUp("a")
-	if of, by := a.Peer("b").Contacts, b.Peer("a").Contacts; !of[0].Fresh || by[0].Fresh {
-		t.Errorf("contacts %v with who is fresh, %v with who is not", of, by)
-	}
-	stop()
-	Start(t, n, Config("b", 2), false)
-	if c := lastContact(a, "b", 2); c.Fresh {
-		t.Errorf("the next incarnation is fresh, too: %v", c)
-	}
-}
-
 func twins(t *testing.T, n Network) {
 	a, b := pair(t, n)
 	// It reaches b, but a's address leads to the other one.

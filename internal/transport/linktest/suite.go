@@ -55,7 +55,6 @@ func Cases() []Case {
 		{"a peer that stops reading", stopsReading},
 		{"a packet that is too large", tooLarge},
 		{"what differs is refused", mismatches},
-		{"a peer without memory", fresh},
 		{"two processes under one name", twins},
 		{"an outdated incarnation", outdated},
 		{"close delivers", closeDelivers},

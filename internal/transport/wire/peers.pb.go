@@ -327,7 +327,6 @@ type Hello struct {
 	Process       uint64                 `protobuf:"varint,13,opt,name=process,proto3" json:"process,omitempty"`                               // chosen at random by each process
 	KnownProcess  uint64                 `protobuf:"varint,14,opt,name=known_process,json=knownProcess,proto3" json:"known_process,omitempty"` // of the known incarnation
 	DriftPpm      int64                  `protobuf:"varint,15,opt,name=drift_ppm,json=driftPpm,proto3" json:"drift_ppm,omitempty"`             // bound on the difference of two clocks' rates
-	Fresh         bool                   `protobuf:"varint,16,opt,name=fresh,proto3" json:"fresh,omitempty"`                                   // its memory began with its incarnation
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -465,13 +464,6 @@ func (x *Hello) GetDriftPpm() int64 {
 		return x.DriftPpm
 	}
 	return 0
-}
-
-func (x *Hello) GetFresh() bool {
-	if x != nil {
-		return x.Fresh
-	}
-	return false
 }
 
 type Member struct {
@@ -798,6 +790,7 @@ type Packet struct {
 	//	*Packet_RelayRenewed
 	//	*Packet_RelayRelease
 	//	*Packet_RelayToken
+	//	*Packet_RelayNewborn
 	Message       isPacket_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1003,6 +996,15 @@ func (x *Packet) GetRelayToken() *RelayToken {
 	return nil
 }
 
+func (x *Packet) GetRelayNewborn() *RelayNewborn {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_RelayNewborn); ok {
+			return x.RelayNewborn
+		}
+	}
+	return nil
+}
+
 type isPacket_Message interface {
 	isPacket_Message()
 }
@@ -1067,6 +1069,10 @@ type Packet_RelayToken struct {
 	RelayToken *RelayToken `protobuf:"bytes,22,opt,name=relay_token,json=relayToken,proto3,oneof"`
 }
 
+type Packet_RelayNewborn struct {
+	RelayNewborn *RelayNewborn `protobuf:"bytes,23,opt,name=relay_newborn,json=relayNewborn,proto3,oneof"`
+}
+
 func (*Packet_EpochJoin) isPacket_Message() {}
 
 func (*Packet_EpochLeft) isPacket_Message() {}
@@ -1096,6 +1102,8 @@ func (*Packet_RelayRenewed) isPacket_Message() {}
 func (*Packet_RelayRelease) isPacket_Message() {}
 
 func (*Packet_RelayToken) isPacket_Message() {}
+
+func (*Packet_RelayNewborn) isPacket_Message() {}
 
 // Stamp names a request.
 type Stamp struct {
@@ -1519,6 +1527,42 @@ func (x *Lease) GetLengthNs() int64 {
 	return 0
 }
 
+type RelayNewborn struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayNewborn) Reset() {
+	*x = RelayNewborn{}
+	mi := &file_peers_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayNewborn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayNewborn) ProtoMessage() {}
+
+func (x *RelayNewborn) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayNewborn.ProtoReflect.Descriptor instead.
+func (*RelayNewborn) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{19}
+}
+
 type RelayRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
@@ -1529,7 +1573,7 @@ type RelayRequest struct {
 
 func (x *RelayRequest) Reset() {
 	*x = RelayRequest{}
-	mi := &file_peers_proto_msgTypes[19]
+	mi := &file_peers_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +1585,7 @@ func (x *RelayRequest) String() string {
 func (*RelayRequest) ProtoMessage() {}
 
 func (x *RelayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[19]
+	mi := &file_peers_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1598,7 @@ func (x *RelayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayRequest.ProtoReflect.Descriptor instead.
 func (*RelayRequest) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{19}
+	return file_peers_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RelayRequest) GetStamp() *Stamp {
@@ -1580,7 +1624,7 @@ type RelayCancel struct {
 
 func (x *RelayCancel) Reset() {
 	*x = RelayCancel{}
-	mi := &file_peers_proto_msgTypes[20]
+	mi := &file_peers_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1592,7 +1636,7 @@ func (x *RelayCancel) String() string {
 func (*RelayCancel) ProtoMessage() {}
 
 func (x *RelayCancel) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[20]
+	mi := &file_peers_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1605,7 +1649,7 @@ func (x *RelayCancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayCancel.ProtoReflect.Descriptor instead.
 func (*RelayCancel) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{20}
+	return file_peers_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RelayCancel) GetStamp() *Stamp {
@@ -1628,7 +1672,7 @@ type RelayVote struct {
 
 func (x *RelayVote) Reset() {
 	*x = RelayVote{}
-	mi := &file_peers_proto_msgTypes[21]
+	mi := &file_peers_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1640,7 +1684,7 @@ func (x *RelayVote) String() string {
 func (*RelayVote) ProtoMessage() {}
 
 func (x *RelayVote) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[21]
+	mi := &file_peers_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1653,7 +1697,7 @@ func (x *RelayVote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayVote.ProtoReflect.Descriptor instead.
 func (*RelayVote) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{21}
+	return file_peers_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RelayVote) GetTerm() *Stamp {
@@ -1701,7 +1745,7 @@ type RelayInquire struct {
 
 func (x *RelayInquire) Reset() {
 	*x = RelayInquire{}
-	mi := &file_peers_proto_msgTypes[22]
+	mi := &file_peers_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1713,7 +1757,7 @@ func (x *RelayInquire) String() string {
 func (*RelayInquire) ProtoMessage() {}
 
 func (x *RelayInquire) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[22]
+	mi := &file_peers_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1726,7 +1770,7 @@ func (x *RelayInquire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayInquire.ProtoReflect.Descriptor instead.
 func (*RelayInquire) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{22}
+	return file_peers_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RelayInquire) GetTerm() *Stamp {
@@ -1753,7 +1797,7 @@ type RelayYield struct {
 
 func (x *RelayYield) Reset() {
 	*x = RelayYield{}
-	mi := &file_peers_proto_msgTypes[23]
+	mi := &file_peers_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1765,7 +1809,7 @@ func (x *RelayYield) String() string {
 func (*RelayYield) ProtoMessage() {}
 
 func (x *RelayYield) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[23]
+	mi := &file_peers_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1778,7 +1822,7 @@ func (x *RelayYield) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayYield.ProtoReflect.Descriptor instead.
 func (*RelayYield) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{23}
+	return file_peers_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RelayYield) GetTerm() *Stamp {
@@ -1806,7 +1850,7 @@ type RelayRenew struct {
 
 func (x *RelayRenew) Reset() {
 	*x = RelayRenew{}
-	mi := &file_peers_proto_msgTypes[24]
+	mi := &file_peers_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1818,7 +1862,7 @@ func (x *RelayRenew) String() string {
 func (*RelayRenew) ProtoMessage() {}
 
 func (x *RelayRenew) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[24]
+	mi := &file_peers_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1831,7 +1875,7 @@ func (x *RelayRenew) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayRenew.ProtoReflect.Descriptor instead.
 func (*RelayRenew) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{24}
+	return file_peers_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RelayRenew) GetTerm() *Stamp {
@@ -1867,7 +1911,7 @@ type RelayRenewed struct {
 
 func (x *RelayRenewed) Reset() {
 	*x = RelayRenewed{}
-	mi := &file_peers_proto_msgTypes[25]
+	mi := &file_peers_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1879,7 +1923,7 @@ func (x *RelayRenewed) String() string {
 func (*RelayRenewed) ProtoMessage() {}
 
 func (x *RelayRenewed) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[25]
+	mi := &file_peers_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1892,7 +1936,7 @@ func (x *RelayRenewed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayRenewed.ProtoReflect.Descriptor instead.
 func (*RelayRenewed) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{25}
+	return file_peers_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RelayRenewed) GetTerm() *Stamp {
@@ -1934,7 +1978,7 @@ type RelayRelease struct {
 
 func (x *RelayRelease) Reset() {
 	*x = RelayRelease{}
-	mi := &file_peers_proto_msgTypes[26]
+	mi := &file_peers_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1946,7 +1990,7 @@ func (x *RelayRelease) String() string {
 func (*RelayRelease) ProtoMessage() {}
 
 func (x *RelayRelease) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[26]
+	mi := &file_peers_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1959,7 +2003,7 @@ func (x *RelayRelease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayRelease.ProtoReflect.Descriptor instead.
 func (*RelayRelease) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{26}
+	return file_peers_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RelayRelease) GetTerm() *Stamp {
@@ -1996,7 +2040,7 @@ type RelayToken struct {
 
 func (x *RelayToken) Reset() {
 	*x = RelayToken{}
-	mi := &file_peers_proto_msgTypes[27]
+	mi := &file_peers_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2008,7 +2052,7 @@ func (x *RelayToken) String() string {
 func (*RelayToken) ProtoMessage() {}
 
 func (x *RelayToken) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[27]
+	mi := &file_peers_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2021,7 +2065,7 @@ func (x *RelayToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayToken.ProtoReflect.Descriptor instead.
 func (*RelayToken) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{27}
+	return file_peers_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RelayToken) GetTerm() *Stamp {
@@ -2074,7 +2118,7 @@ const file_peers_proto_rawDesc = "" +
 	"\arefused\x18\x02 \x01(\v2\x17.conch.peers.v1.RefusedH\x00R\arefused\x12-\n" +
 	"\x05ready\x18\x03 \x01(\v2\x15.conch.peers.v1.ReadyH\x00R\x05ready\x12'\n" +
 	"\x03ack\x18\x04 \x01(\v2\x13.conch.peers.v1.AckH\x00R\x03ackB\b\n" +
-	"\x06answer\"\xca\x03\n" +
+	"\x06answer\"\xb4\x03\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\vversion_min\x18\x02 \x01(\rR\n" +
@@ -2092,8 +2136,7 @@ const file_peers_proto_rawDesc = "" +
 	"\x05clock\x18\f \x01(\x04R\x05clock\x12\x18\n" +
 	"\aprocess\x18\r \x01(\x04R\aprocess\x12#\n" +
 	"\rknown_process\x18\x0e \x01(\x04R\fknownProcess\x12\x1b\n" +
-	"\tdrift_ppm\x18\x0f \x01(\x03R\bdriftPpm\x12\x14\n" +
-	"\x05fresh\x18\x10 \x01(\bR\x05fresh\"2\n" +
+	"\tdrift_ppm\x18\x0f \x01(\x03R\bdriftPpm\"2\n" +
 	"\x06Member\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05votes\x18\x02 \x01(\rR\x05votes\"\x99\x02\n" +
@@ -2121,7 +2164,7 @@ const file_peers_proto_rawDesc = "" +
 	"\x03ask\x18\x01 \x01(\bR\x03ask\x12\x18\n" +
 	"\aleaving\x18\x02 \x01(\bR\aleaving\"9\n" +
 	"\x05Batch\x120\n" +
-	"\apackets\x18\x01 \x03(\v2\x16.conch.peers.v1.PacketR\apackets\"\xe3\b\n" +
+	"\apackets\x18\x01 \x03(\v2\x16.conch.peers.v1.PacketR\apackets\"\xa8\t\n" +
 	"\x06Packet\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04time\x18\x02 \x01(\x04R\x04time\x12\x12\n" +
@@ -2149,7 +2192,8 @@ const file_peers_proto_rawDesc = "" +
 	"\rrelay_renewed\x18\x14 \x01(\v2\x1c.conch.peers.v1.RelayRenewedH\x00R\frelayRenewed\x12C\n" +
 	"\rrelay_release\x18\x15 \x01(\v2\x1c.conch.peers.v1.RelayReleaseH\x00R\frelayRelease\x12=\n" +
 	"\vrelay_token\x18\x16 \x01(\v2\x1a.conch.peers.v1.RelayTokenH\x00R\n" +
-	"relayTokenB\t\n" +
+	"relayToken\x12C\n" +
+	"\rrelay_newborn\x18\x17 \x01(\v2\x1c.conch.peers.v1.RelayNewbornH\x00R\frelayNewbornB\t\n" +
 	"\amessage\"Q\n" +
 	"\x05Stamp\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x04R\x04time\x12\x12\n" +
@@ -2172,7 +2216,8 @@ const file_peers_proto_rawDesc = "" +
 	"\tRingToken\"?\n" +
 	"\x05Lease\x12\x19\n" +
 	"\basked_ns\x18\x01 \x01(\x03R\aaskedNs\x12\x1b\n" +
-	"\tlength_ns\x18\x02 \x01(\x03R\blengthNs\"R\n" +
+	"\tlength_ns\x18\x02 \x01(\x03R\blengthNs\"\x0e\n" +
+	"\fRelayNewborn\"R\n" +
 	"\fRelayRequest\x12+\n" +
 	"\x05stamp\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x05stamp\x12\x15\n" +
 	"\x06now_ns\x18\x02 \x01(\x03R\x05nowNs\":\n" +
@@ -2228,7 +2273,7 @@ func file_peers_proto_rawDescGZIP() []byte {
 }
 
 var file_peers_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_peers_proto_goTypes = []any{
 	(Refused_Cause)(0),            // 0: conch.peers.v1.Refused.Cause
 	(*Frame)(nil),                 // 1: conch.peers.v1.Frame
@@ -2250,15 +2295,16 @@ var file_peers_proto_goTypes = []any{
 	(*RingWant)(nil),              // 17: conch.peers.v1.RingWant
 	(*RingToken)(nil),             // 18: conch.peers.v1.RingToken
 	(*Lease)(nil),                 // 19: conch.peers.v1.Lease
-	(*RelayRequest)(nil),          // 20: conch.peers.v1.RelayRequest
-	(*RelayCancel)(nil),           // 21: conch.peers.v1.RelayCancel
-	(*RelayVote)(nil),             // 22: conch.peers.v1.RelayVote
-	(*RelayInquire)(nil),          // 23: conch.peers.v1.RelayInquire
-	(*RelayYield)(nil),            // 24: conch.peers.v1.RelayYield
-	(*RelayRenew)(nil),            // 25: conch.peers.v1.RelayRenew
-	(*RelayRenewed)(nil),          // 26: conch.peers.v1.RelayRenewed
-	(*RelayRelease)(nil),          // 27: conch.peers.v1.RelayRelease
-	(*RelayToken)(nil),            // 28: conch.peers.v1.RelayToken
+	(*RelayNewborn)(nil),          // 20: conch.peers.v1.RelayNewborn
+	(*RelayRequest)(nil),          // 21: conch.peers.v1.RelayRequest
+	(*RelayCancel)(nil),           // 22: conch.peers.v1.RelayCancel
+	(*RelayVote)(nil),             // 23: conch.peers.v1.RelayVote
+	(*RelayInquire)(nil),          // 24: conch.peers.v1.RelayInquire
+	(*RelayYield)(nil),            // 25: conch.peers.v1.RelayYield
+	(*RelayRenew)(nil),            // 26: conch.peers.v1.RelayRenew
+	(*RelayRenewed)(nil),          // 27: conch.peers.v1.RelayRenewed
+	(*RelayRelease)(nil),          // 28: conch.peers.v1.RelayRelease
+	(*RelayToken)(nil),            // 29: conch.peers.v1.RelayToken
 }
 var file_peers_proto_depIdxs = []int32{
 	3,  // 0: conch.peers.v1.Frame.hello:type_name -> conch.peers.v1.Hello
@@ -2277,40 +2323,41 @@ var file_peers_proto_depIdxs = []int32{
 	16, // 13: conch.peers.v1.Packet.ricart_agrawala_reply:type_name -> conch.peers.v1.RicartAgrawalaReply
 	17, // 14: conch.peers.v1.Packet.ring_want:type_name -> conch.peers.v1.RingWant
 	18, // 15: conch.peers.v1.Packet.ring_token:type_name -> conch.peers.v1.RingToken
-	20, // 16: conch.peers.v1.Packet.relay_request:type_name -> conch.peers.v1.RelayRequest
-	21, // 17: conch.peers.v1.Packet.relay_cancel:type_name -> conch.peers.v1.RelayCancel
-	22, // 18: conch.peers.v1.Packet.relay_vote:type_name -> conch.peers.v1.RelayVote
-	23, // 19: conch.peers.v1.Packet.relay_inquire:type_name -> conch.peers.v1.RelayInquire
-	24, // 20: conch.peers.v1.Packet.relay_yield:type_name -> conch.peers.v1.RelayYield
-	25, // 21: conch.peers.v1.Packet.relay_renew:type_name -> conch.peers.v1.RelayRenew
-	26, // 22: conch.peers.v1.Packet.relay_renewed:type_name -> conch.peers.v1.RelayRenewed
-	27, // 23: conch.peers.v1.Packet.relay_release:type_name -> conch.peers.v1.RelayRelease
-	28, // 24: conch.peers.v1.Packet.relay_token:type_name -> conch.peers.v1.RelayToken
-	13, // 25: conch.peers.v1.EpochJoin.epoch:type_name -> conch.peers.v1.EpochMember
-	11, // 26: conch.peers.v1.RicartAgrawalaRequest.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 27: conch.peers.v1.RicartAgrawalaReply.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 28: conch.peers.v1.RelayRequest.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 29: conch.peers.v1.RelayCancel.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 30: conch.peers.v1.RelayVote.term:type_name -> conch.peers.v1.Stamp
-	19, // 31: conch.peers.v1.RelayVote.lease:type_name -> conch.peers.v1.Lease
-	11, // 32: conch.peers.v1.RelayInquire.term:type_name -> conch.peers.v1.Stamp
-	11, // 33: conch.peers.v1.RelayYield.term:type_name -> conch.peers.v1.Stamp
-	11, // 34: conch.peers.v1.RelayRenew.term:type_name -> conch.peers.v1.Stamp
-	11, // 35: conch.peers.v1.RelayRenewed.term:type_name -> conch.peers.v1.Stamp
-	19, // 36: conch.peers.v1.RelayRenewed.lease:type_name -> conch.peers.v1.Lease
-	11, // 37: conch.peers.v1.RelayRenewed.eldest:type_name -> conch.peers.v1.Stamp
-	11, // 38: conch.peers.v1.RelayRelease.term:type_name -> conch.peers.v1.Stamp
-	11, // 39: conch.peers.v1.RelayRelease.served:type_name -> conch.peers.v1.Stamp
-	11, // 40: conch.peers.v1.RelayToken.term:type_name -> conch.peers.v1.Stamp
-	19, // 41: conch.peers.v1.RelayToken.lease:type_name -> conch.peers.v1.Lease
-	11, // 42: conch.peers.v1.RelayToken.served:type_name -> conch.peers.v1.Stamp
-	1,  // 43: conch.peers.v1.Peers.Link:input_type -> conch.peers.v1.Frame
-	2,  // 44: conch.peers.v1.Peers.Link:output_type -> conch.peers.v1.Answer
-	44, // [44:45] is the sub-list for method output_type
-	43, // [43:44] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	21, // 16: conch.peers.v1.Packet.relay_request:type_name -> conch.peers.v1.RelayRequest
+	22, // 17: conch.peers.v1.Packet.relay_cancel:type_name -> conch.peers.v1.RelayCancel
+	23, // 18: conch.peers.v1.Packet.relay_vote:type_name -> conch.peers.v1.RelayVote
+	24, // 19: conch.peers.v1.Packet.relay_inquire:type_name -> conch.peers.v1.RelayInquire
+	25, // 20: conch.peers.v1.Packet.relay_yield:type_name -> conch.peers.v1.RelayYield
+	26, // 21: conch.peers.v1.Packet.relay_renew:type_name -> conch.peers.v1.RelayRenew
+	27, // 22: conch.peers.v1.Packet.relay_renewed:type_name -> conch.peers.v1.RelayRenewed
+	28, // 23: conch.peers.v1.Packet.relay_release:type_name -> conch.peers.v1.RelayRelease
+	29, // 24: conch.peers.v1.Packet.relay_token:type_name -> conch.peers.v1.RelayToken
+	20, // 25: conch.peers.v1.Packet.relay_newborn:type_name -> conch.peers.v1.RelayNewborn
+	13, // 26: conch.peers.v1.EpochJoin.epoch:type_name -> conch.peers.v1.EpochMember
+	11, // 27: conch.peers.v1.RicartAgrawalaRequest.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 28: conch.peers.v1.RicartAgrawalaReply.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 29: conch.peers.v1.RelayRequest.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 30: conch.peers.v1.RelayCancel.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 31: conch.peers.v1.RelayVote.term:type_name -> conch.peers.v1.Stamp
+	19, // 32: conch.peers.v1.RelayVote.lease:type_name -> conch.peers.v1.Lease
+	11, // 33: conch.peers.v1.RelayInquire.term:type_name -> conch.peers.v1.Stamp
+	11, // 34: conch.peers.v1.RelayYield.term:type_name -> conch.peers.v1.Stamp
+	11, // 35: conch.peers.v1.RelayRenew.term:type_name -> conch.peers.v1.Stamp
+	11, // 36: conch.peers.v1.RelayRenewed.term:type_name -> conch.peers.v1.Stamp
+	19, // 37: conch.peers.v1.RelayRenewed.lease:type_name -> conch.peers.v1.Lease
+	11, // 38: conch.peers.v1.RelayRenewed.eldest:type_name -> conch.peers.v1.Stamp
+	11, // 39: conch.peers.v1.RelayRelease.term:type_name -> conch.peers.v1.Stamp
+	11, // 40: conch.peers.v1.RelayRelease.served:type_name -> conch.peers.v1.Stamp
+	11, // 41: conch.peers.v1.RelayToken.term:type_name -> conch.peers.v1.Stamp
+	19, // 42: conch.peers.v1.RelayToken.lease:type_name -> conch.peers.v1.Lease
+	11, // 43: conch.peers.v1.RelayToken.served:type_name -> conch.peers.v1.Stamp
+	1,  // 44: conch.peers.v1.Peers.Link:input_type -> conch.peers.v1.Frame
+	2,  // 45: conch.peers.v1.Peers.Link:output_type -> conch.peers.v1.Answer
+	45, // [45:46] is the sub-list for method output_type
+	44, // [44:45] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_peers_proto_init() }
@@ -2345,6 +2392,7 @@ func file_peers_proto_init() {
 		(*Packet_RelayRenewed)(nil),
 		(*Packet_RelayRelease)(nil),
 		(*Packet_RelayToken)(nil),
+		(*Packet_RelayNewborn)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2352,7 +2400,7 @@ func file_peers_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peers_proto_rawDesc), len(file_peers_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   28,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
