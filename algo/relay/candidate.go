@@ -91,7 +91,7 @@ func (l *lock) lookCandidate() {
 // receiveVote counts a vote for the open request (rule 9).
 func (l *lock) receiveVote(from int, m Vote) {
 	switch {
-	case !l.mayAnswer(m.Term):
+	case !l.mayAnswer(m.Term) || !slices.Contains(l.voters, from):
 		return
 	case m.Term != l.own:
 		l.send(from, Cancel{Stamp: m.Term}, whyEnded)
