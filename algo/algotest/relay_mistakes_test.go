@@ -55,9 +55,9 @@ var relayMistakes = []mistake{
 	{
 		what: "m8 a token whose lease has ended is accepted",
 		file: "relay/owner.go",
-		old:  "case deadline <= l.now:",
-		new:  "case false:",
-		by:   "",
+		old:  "if deadline <= l.now {",
+		new:  "if false {",
+		by:   "scenario",
 	},
 	{
 		what: "m7 and m8",
@@ -65,7 +65,7 @@ var relayMistakes = []mistake{
 		old:  "if !l.owns || l.now < l.deadline {",
 		new:  "if !l.owns || l.now < l.deadline || !l.inside {",
 		also: []edit{
-			{"relay/owner.go", "case deadline <= l.now:", "case false:"},
+			{"relay/owner.go", "if deadline <= l.now {", "if false {"},
 			{"relay/owner.go", "return l.deadline.Sub(l.now) >= l.ttl/2 && l.last", "return l.last"},
 			{"relay/owner.go", "return l.deadline.Sub(l.now) >= l.ttl/4 && l.num", "return l.num"},
 		},

@@ -42,10 +42,11 @@ func (l *lock) receiveToken(m Token) {
 	switch {
 	case m.Number <= l.seen || l.owns:
 		l.note(whyOldToken)
-	case deadline <= l.now:
-		l.note(whyLapsedToken)
 	default:
 		l.take(m.Term, m.Number, m.Ceiling, deadline)
+		if deadline <= l.now {
+			l.destroy(whyLapsedToken) // so that its voters need not wait
+		}
 	}
 }
 
@@ -265,7 +266,7 @@ var (
 	whyRests       = algo.Reason{Text: "ends the term: nobody has wanted the token for a while"}
 	whyStops       = algo.Reason{Text: "ends the term, since it is about to stop"}
 	whyOldToken    = algo.Reason{Text: "ignores a token that it had before"}
-	whyLapsedToken = algo.Reason{Text: "ignores a token whose lease has ended on the way"}
+	whyLapsedToken = algo.Reason{Text: "ends the term: the lease has ended while the token was on its way"}
 )
 
 const whyPass = "hands the token on: % has waited longest"

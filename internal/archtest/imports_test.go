@@ -99,6 +99,7 @@ var rules = []rule{
 
 // homes says where each outside module is used. (Tests may use any.)
 var homes = map[string]string{
+	"github.com/anishathalye/porcupine": "./internal/chaos",
 	"github.com/cockroachdb/datadriven": "./algo/algotest",
 	"github.com/spf13/cobra":            "./cmd/conch",
 	"github.com/spf13/pflag":            "./cmd/conch",

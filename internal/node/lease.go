@@ -65,8 +65,11 @@ func (a *alarms) Pop() any {
 	return h
 }
 
-// readClock reads this peer's clock.
+// readClock reads this peer's clock, after the wall clock: the process may be
+// stopped in between, and what is said of a lease by the wall clock may come out
+// too early, but not too late.
 func (n *Node) readClock() {
+	n.at = time.Now()
 	n.now = max(n.now, n.cfg.Clock())
 	n.read = true
 }

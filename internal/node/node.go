@@ -92,6 +92,7 @@ type Node struct {
 
 	recorded bool         // something, in this turn
 	now      algo.Instant // the last reading of the clock
+	at       time.Time    // the wall clock's, just before; zero: none in this turn
 	read     bool         // and no step has been taken since
 	armed    algo.Instant // when the timer fires, or earlier
 	alarms   alarms       // of the holds that have a lease
@@ -199,7 +200,7 @@ func (n *Node) end() {
 // trace to the kernel, a log to its goroutine.
 func (n *Node) unlock() {
 	recorded := n.recorded
-	n.recorded, n.read = false, false
+	n.recorded, n.read, n.at = false, false, time.Time{}
 	n.mu.Unlock()
 	if recorded {
 		n.cfg.Recorder.Flush()

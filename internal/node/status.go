@@ -78,12 +78,13 @@ func (n *Node) Busy(name string) bool {
 	return n.locks[name] != nil
 }
 
-// wall says when an instant is by the wall clock; the zero time if it is never.
+// wall says when an instant is by the wall clock, as far as the last reading of
+// both clocks tells; the zero time if it is never.
 func (n *Node) wall(i algo.Instant) time.Time {
 	if i == algo.Never {
 		return time.Time{}
 	}
-	return time.Now().Add(time.Duration(i.Sub(n.now)))
+	return n.at.Add(time.Duration(i.Sub(n.now)))
 }
 
 // missing lists, sorted, for whom a lock's open request waits: the peers whose

@@ -3,7 +3,6 @@ package node
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/internal/trace"
@@ -158,8 +157,11 @@ func (n *Node) record(e trace.Event) {
 	if n.cfg.Recorder == nil {
 		return
 	}
+	if n.at.IsZero() { // it comes without a step
+		n.readClock()
+	}
 	n.event = e
-	n.event.At = time.Now()
+	n.event.At = n.at
 	n.event.Peer = n.self
 	n.event.Incarnation = n.cfg.Setup.Incarnation
 	n.event.Clock = n.clock.Now()
