@@ -28,6 +28,8 @@ func TestMain(m *testing.M) {
 		err = floorChild(os.Stdin, os.Stdout)
 	case "link":
 		err = linkChild(os.Stdin, os.Stdout)
+	case "crowd":
+		err = crowdChild(os.Stdin, os.Stdout)
 	case "peer":
 		err = peerChild(os.Stdin, os.Stdout)
 	}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/algo/roster"
 )
 
 // peerTask is what one peer's process does.
@@ -34,9 +36,9 @@ type stay struct {
 	Enter, Exit int64 // ns since 1970
 }
 
-// peerChild joins as one peer, makes its entries, and says when it is done. It
-// stays until its input ends, so that the others can finish, and then says when
-// it was inside.
+// peerChild joins as one peer, waits until it is told that all others have, makes
+// its entries, and says when it is done. It stays until its input ends, so that
+// the others can finish, and then says when it was inside.
 func peerChild(in io.Reader, out io.Writer) error {
 	var task peerTask
 	if err := json.Unmarshal([]byte(os.Getenv(taskEnv)), &task); err != nil {
@@ -52,6 +54,11 @@ func peerChild(in io.Reader, out io.Writer) error {
 	}
 	defer peer.Close()
 	mutex := peer.Mutex("bench")
+	fmt.Fprintln(out, "joined")
+	lines := bufio.NewReader(in)
+	if _, err := lines.ReadString('\n'); err != nil && err != io.EOF {
+		return err
+	}
 	stays := make([]stay, 0, task.Entries)
 	for range task.Entries {
 		hold, err := mutex.Lock(ctx)
@@ -65,7 +72,7 @@ func peerChild(in io.Reader, out io.Writer) error {
 		}
 	}
 	fmt.Fprintln(out, "done")
-	if _, err := io.Copy(io.Discard, in); err != nil {
+	if _, err := io.Copy(io.Discard, lines); err != nil {
 		return err
 	}
 	return json.NewEncoder(out).Encode(stays)
@@ -90,6 +97,12 @@ func compete(b *testing.B, peers int, task peerTask) []stay {
 	for i := range peers {
 		task.Config.Name = string(rune('a' + i))
 		processes = append(processes, startPeer(b, task))
+	}
+	for _, p := range processes {
+		p.line(b) // joined
+	}
+	for _, p := range processes {
+		fmt.Fprintln(p.in, "go")
 	}
 	for _, p := range processes {
 		p.line(b) // done
@@ -125,7 +138,7 @@ func loopback(b *testing.B, n int) conch.Peers {
 // one's Lock, between processes that all want the lock all the time. The floor
 // is measured in the same run, between stretches of it.
 func BenchmarkHandoff(b *testing.B) {
-	for _, algorithm := range []string{"ricart-agrawala", "token-ring"} {
+	for _, algorithm := range roster.Names() {
 		for _, peers := range []int{2, 3} {
 			b.Run(fmt.Sprintf("%s/peers=%d/trace=off", algorithm, peers), func(b *testing.B) {
 				benchmarkHandoff(b, peers, peerTask{Config: conch.Config{Algorithm: algorithm}})
@@ -135,7 +148,7 @@ func BenchmarkHandoff(b *testing.B) {
 			})
 		}
 	}
-	b.Run("ricart-agrawala/peers=2/trace=on/log=on", func(b *testing.B) {
+	b.Run("relay/peers=2/trace=on/log=on", func(b *testing.B) {
 		benchmarkHandoff(b, 2, peerTask{Logged: true, Config: conch.Config{TraceDir: b.TempDir()}})
 	})
 }
@@ -168,6 +181,7 @@ func benchmarkHandoff(b *testing.B, peers int, task peerTask) {
 	handoffs.report(b, "")
 	floorWay.report(b, "floor-")
 	b.ReportMetric(float64(handoffs.quantile(0.5))/float64(floorWay.quantile(0.5)), "p50/floor")
+	b.ReportMetric(float64(handoffs.quantile(0.99))/float64(floorWay.quantile(0.99)), "p99/floor-p99")
 }
 
 // measureFloor measures the floor for a while.
@@ -183,14 +197,28 @@ func measureFloor(b *testing.B, roundTrip func() error) sample {
 // BenchmarkFirstAcquire measures Lock of locks that nobody has used, with two
 // other peers that want nothing. It takes a round trip to both.
 func BenchmarkFirstAcquire(b *testing.B) {
+	for _, algorithm := range roster.Names() {
+		if algorithm == "token-ring" {
+			continue // it rests with the peer that measures
+		}
+		b.Run(algorithm, func(b *testing.B) { benchmarkFirst(b, conch.Config{Algorithm: algorithm}) })
+		b.Run(algorithm+"/trace=on", func(b *testing.B) {
+			benchmarkFirst(b, conch.Config{Algorithm: algorithm, TraceDir: b.TempDir()})
+		})
+	}
+}
+
+func benchmarkFirst(b *testing.B, config conch.Config) {
 	roundTrip := floor(b)
 	floorWay := measureFloor(b, roundTrip)
-	addrs := loopback(b, 3)
+	config.Peers = loopback(b, 3)
 	var others []*child
 	for _, name := range []string{"b", "c"} {
-		others = append(others, startPeer(b, peerTask{Config: conch.Config{Name: name, Peers: addrs}}))
+		config.Name = name
+		others = append(others, startPeer(b, peerTask{Config: config}))
 	}
-	peer, err := conch.Join(b.Context(), conch.Config{Name: "a", Peers: addrs})
+	config.Name = "a"
+	peer, err := conch.Join(b.Context(), config)
 	if err != nil {
 		b.Fatal(err)
 	}
