@@ -72,7 +72,7 @@ func (l *lock) act() bool {
 	case !l.owns:
 		return false
 	case l.inside:
-		return l.deadline.Sub(l.now) < l.ttl/2 && l.renew() // rule 12
+		return (l.deadline.Sub(l.now) < l.ttl/2 || l.ceiling-l.number < block/2) && l.renew() // rule 12
 	case !l.first && l.starves():
 		l.destroy(whyStarves) // rule 13
 		return true
@@ -211,7 +211,10 @@ func (l *lock) receiveRenewed(from int, m Renewed) {
 	for _, v := range l.voters {
 		ceilings, deadlines = append(ceilings, l.support[v].ceiling), append(deadlines, l.support[v].deadline)
 	}
-	l.ceiling = max(l.ceiling, largest(ceilings, l.quorum))
+	if ceiling := largest(ceilings, l.quorum); ceiling > l.ceiling {
+		l.ceiling = ceiling
+		l.asked = l.now.Add(-l.ttl) // answered: it may ask again at any time
+	}
 	deadline := max(l.deadline, largest(deadlines, l.quorum))
 	if l.inside && deadline > l.deadline {
 		l.out = append(l.out, algo.Output{Kind: algo.Extend, Lock: l.name, Token: l.number, Deadline: deadline, Why: whyExtend})
