@@ -226,16 +226,24 @@ var relayMistakes = []mistake{
 	{
 		what: "m31 a voter that has restarted takes part when nobody knew it",
 		file: "relay/relay.go",
-		old:  "|| slices.ContainsFunc(p.peers, func(o peer) bool { return !o.newborn })",
-		new:  "",
+		old:  "if i != p.me && !slices.Equal(o.newborn, to) {",
+		new:  "if i != p.me && o.incarnation == 0 {",
 		by:   "scenario",
 	},
 	{
 		what: "m32 a peer that was known says that it is newborn",
 		file: "relay/relay.go",
-		old:  "return !o.stranger",
-		new:  "return o.incarnation == 0",
+		old:  "if !o.stranger {",
+		new:  "if o.incarnation == 0 {",
 		by:   "random scenario",
+	},
+	{
+		what: "m34 peers are newborn to other incarnations than those that there are",
+		file: "relay/relay.go",
+		old:  "if i != p.me && !slices.Equal(o.newborn, to) {",
+		new:  "if i != p.me && o.newborn == nil {",
+		also: []edit{{"relay/relay.go", "			who.newborn = nil\n", ""}},
+		by:   "scenario",
 	},
 	{
 		what: "m33 a candidate that cannot win keeps asking",

@@ -80,9 +80,16 @@ type Token struct {
 	Served  Served
 }
 
-// Newborn says that nobody has known an earlier incarnation of its sender. It is
-// about no single lock.
-type Newborn struct{}
+// Newborn says that these incarnations, one of every peer, have known no earlier
+// incarnation of its sender. The sender's own is among them. It is about no
+// single lock.
+type Newborn struct{ To []Life }
+
+// Life is one incarnation of a peer.
+type Life struct {
+	Peer        algo.PeerName
+	Incarnation algo.Incarnation
+}
 
 // Served names each peer's latest request that has ended, sorted by peer. It is
 // a value: who adds to it makes a new one.
@@ -119,7 +126,12 @@ func (Token) Kind() string { return "token" }
 func (Newborn) Kind() string { return "newborn" }
 
 // AppendFields implements algo.Message.
-func (Newborn) AppendFields(dst []algo.Field) []algo.Field { return dst }
+func (m Newborn) AppendFields(dst []algo.Field) []algo.Field {
+	for _, l := range m.To {
+		dst = number(dst, string(l.Peer), uint64(l.Incarnation))
+	}
+	return dst
+}
 
 // AppendFields implements algo.Message.
 func (m Request) AppendFields(dst []algo.Field) []algo.Field { return stamp(dst, "stamp", m.Stamp) }

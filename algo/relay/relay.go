@@ -54,7 +54,6 @@ type Process struct {
 	drift       int64
 
 	peers    []peer       // by index; the one at me is up
-	newborn  bool         // nobody knew an earlier incarnation of this peer (rule 7)
 	abstains algo.Instant // no vote and no renewal before (rule 7)
 	stopped  bool
 	floor    algo.Token // on disk, or about to be
@@ -73,8 +72,8 @@ type Process struct {
 type peer struct {
 	incarnation algo.Incarnation // 0: no contact yet
 	up          bool
-	stranger    bool // it knew no earlier incarnation of this peer
-	newborn     bool // it has said so of itself (rule 7)
+	stranger    bool   // it knew no earlier incarnation of this peer
+	newborn     []Life // to whom it has said to be newborn (rule 7); nil: to nobody
 }
 
 // New returns the process of one incarnation.
@@ -93,7 +92,7 @@ func New(s algo.Setup) algo.Process {
 	p.names = slices.Sorted(slices.Values(append(slices.Clone(s.Others), s.Self)))
 	p.me = p.index(s.Self)
 	p.peers = make([]peer, len(p.names))
-	p.peers[p.me] = peer{incarnation: s.Incarnation, up: true, stranger: true, newborn: true}
+	p.peers[p.me] = peer{incarnation: s.Incarnation, up: true, stranger: true}
 	for _, v := range s.Voters {
 		p.voters = append(p.voters, p.index(v))
 	}
@@ -140,10 +139,10 @@ func (p *Process) Step(in algo.Input, out []algo.Output) []algo.Output {
 		p.stop()
 	case algo.Receive:
 		from := p.index(in.From)
-		switch _, newborn := in.Message.(Newborn); {
+		switch m, newborn := in.Message.(Newborn); {
 		case from < 0 || from == p.me || p.peers[from].incarnation == 0:
 		case newborn:
-			p.peers[from].newborn = true
+			p.peers[from].newborn = m.To
 			p.begin()
 		default:
 			l := p.lock(in.Lock)
@@ -166,8 +165,13 @@ func (p *Process) link(in algo.Input) {
 	who := &p.peers[i]
 	who.up = in.Kind != algo.Down
 	if in.Kind == algo.Contact {
-		*who = peer{incarnation: in.Incarnation, up: true, stranger: !in.KnewMe, newborn: who.newborn && who.incarnation == in.Incarnation}
-		p.meet(i)
+		again := who.incarnation == in.Incarnation
+		if !again {
+			who.newborn = nil
+		}
+		who.incarnation, who.stranger = in.Incarnation, !in.KnewMe
+		p.tellNewborn(i, again)
+		p.begin()
 	}
 	for _, l := range p.sorted() {
 		l.met = i
@@ -175,34 +179,48 @@ func (p *Process) link(in algo.Input) {
 	}
 }
 
-// meet tells a peer with which there is a new link that this one is newborn; or
-// everybody, if that peer was the last who could have known otherwise (rule 7).
-func (p *Process) meet(i int) {
-	if p.newborn {
-		p.tellNewborn(i)
+// tellNewborn says to everybody to whom this peer is newborn, when that has
+// changed because peer i has a new incarnation; else only to i.
+func (p *Process) tellNewborn(i int, again bool) {
+	to := p.newborn()
+	if to == nil {
 		return
 	}
-	if p.newborn = !slices.ContainsFunc(p.peers, func(o peer) bool { return !o.stranger }); p.newborn {
-		for j := range p.peers {
-			p.tellNewborn(j)
+	for j := range p.peers {
+		if j != p.me && (j == i || !again) {
+			p.out = append(p.out, algo.Output{Kind: algo.Send, To: p.names[j], Message: Newborn{To: to}, Upkeep: true, Why: whyNewborn})
 		}
-		p.begin()
 	}
 }
 
-func (p *Process) tellNewborn(i int) {
-	if i != p.me {
-		p.out = append(p.out, algo.Output{Kind: algo.Send, To: p.names[i], Message: Newborn{}, Upkeep: true, Why: whyNewborn})
+// newborn lists the present incarnations of all peers, if none of them has known
+// an earlier incarnation of this one; else nil.
+func (p *Process) newborn() []Life {
+	to := make([]Life, len(p.peers))
+	for i, o := range p.peers {
+		if !o.stranger {
+			return nil
+		}
+		to[i] = Life{Peer: p.names[i], Incarnation: o.incarnation}
 	}
+	return to
 }
 
-// begin ends the abstention of a voter on which nobody relies (rule 7): it is
-// newborn, and so is everybody. If somebody lived by a term that an earlier
-// incarnation supported, it would have known that incarnation; or somebody would
-// know an earlier incarnation of who passed the token on.
+// begin ends the abstention of a voter on which nobody relies (rule 7): these
+// incarnations of all peers are all newborn to each other. Why that is enough is
+// in section 7; that they say so of the same incarnations is needed.
 func (p *Process) begin() {
-	if p.abstains <= p.now || !p.newborn || slices.ContainsFunc(p.peers, func(o peer) bool { return !o.newborn }) {
+	if p.abstains <= p.now {
 		return
+	}
+	to := p.newborn()
+	if to == nil {
+		return
+	}
+	for i, o := range p.peers {
+		if i != p.me && !slices.Equal(o.newborn, to) {
+			return
+		}
 	}
 	p.abstains = p.now
 	for _, l := range p.sorted() {

@@ -33,10 +33,14 @@ func (p *Process) Clone() algo.Process {
 func (p *Process) AppendState(dst []byte) []byte {
 	e := encoder(dst)
 	e.numbers(int64(p.incarnation), int64(p.abstains), int64(p.floor), int64(p.folded), int64(p.ballot))
-	e.flags(p.newborn, p.stopped)
+	e.flags(p.stopped)
 	for _, o := range p.peers {
 		e.numbers(int64(o.incarnation))
-		e.flags(o.up, o.stranger, o.newborn)
+		e.flags(o.up, o.stranger)
+		for _, life := range o.newborn {
+			e.text(string(life.Peer))
+			e.numbers(int64(life.Incarnation))
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.locks)) {
 		e.text(name)

@@ -16,7 +16,7 @@ const numberSize = 11
 func relaySize(m algo.Message) int {
 	switch m := m.(type) {
 	case relay.Newborn:
-		return 4
+		return 16 + len(m.To)*stampSize
 	case relay.Request, relay.Cancel, relay.Inquire, relay.Yield:
 		return stampSize + numberSize
 	case relay.Renew:
@@ -37,7 +37,7 @@ func relaySize(m algo.Message) int {
 func encodeRelay(dst *wire.Packet, m algo.Message) bool {
 	switch m := m.(type) {
 	case relay.Newborn:
-		dst.Message = &wire.Packet_RelayNewborn{RelayNewborn: &wire.RelayNewborn{}}
+		dst.Message = &wire.Packet_RelayNewborn{RelayNewborn: encodeNewborn(m)}
 	case relay.Request:
 		dst.Message = &wire.Packet_RelayRequest{RelayRequest: &wire.RelayRequest{Stamp: encodeStamp(m.Stamp), NowNs: int64(m.Now)}}
 	case relay.Cancel:
@@ -77,6 +77,29 @@ func encodeLease(l relay.Lease) *wire.Lease {
 	return &wire.Lease{AskedNs: int64(l.Asked), LengthNs: int64(l.Length)}
 }
 
+func encodeNewborn(m relay.Newborn) *wire.RelayNewborn {
+	newborn := &wire.RelayNewborn{}
+	for _, l := range m.To {
+		newborn.To = append(newborn.To, &wire.RelayLife{Peer: string(l.Peer), Incarnation: uint64(l.Incarnation)})
+	}
+	return newborn
+}
+
+// newborn decodes a Newborn, which is about no lock.
+func (d *decoder) newborn(m *wire.RelayNewborn) (newborn relay.Newborn, err error) {
+	if len(m.GetTo()) > maxServed {
+		return newborn, fmt.Errorf("relay's newborn: it names %d peers, the most is %d", len(m.GetTo()), maxServed)
+	}
+	for i, l := range m.GetTo() {
+		peer, err := d.peer(l.GetPeer())
+		if err != nil {
+			return newborn, fmt.Errorf("relay's newborn: peer %d: %w", i, err)
+		}
+		newborn.To = append(newborn.To, relay.Life{Peer: peer, Incarnation: algo.Incarnation(l.GetIncarnation())})
+	}
+	return newborn, nil
+}
+
 func encodeServed(served relay.Served) []*wire.Stamp {
 	var stamps []*wire.Stamp
 	for _, s := range served {
@@ -91,7 +114,7 @@ func (d *decoder) relay(p *wire.Packet) (algo.Message, error) {
 	var decoded algo.Message
 	switch m := p.GetMessage().(type) {
 	case *wire.Packet_RelayNewborn:
-		return relay.Newborn{}, nil
+		return d.newborn(m.RelayNewborn)
 	case *wire.Packet_RelayRequest:
 		decoded = relay.Request{Stamp: f.stamp("stamp", m.RelayRequest.GetStamp()), Now: f.instant("now", m.RelayRequest.GetNowNs())}
 	case *wire.Packet_RelayCancel:

@@ -47,7 +47,7 @@ func samples() []node.Packet {
 		{Number: 8, Lock: "x", Message: relay.Release{Term: stamp}},
 		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: relay.Token{Term: stamp, Number: algo.Token(most), Ceiling: algo.Token(most), Lease: lease, Served: served}, Upkeep: true},
 		{Number: 9, Lock: "x", Message: relay.Token{Term: stamp}},
-		{Number: 10, Message: relay.Newborn{}, Upkeep: true},
+		{Number: 10, Message: relay.Newborn{To: []relay.Life{{Peer: "a", Incarnation: 1<<64 - 1}, {Peer: "b", Incarnation: 2}}}, Upkeep: true},
 	}...)
 }
 

@@ -1529,6 +1529,7 @@ func (x *Lease) GetLengthNs() int64 {
 
 type RelayNewborn struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	To            []*RelayLife           `protobuf:"bytes,1,rep,name=to,proto3" json:"to,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1563,6 +1564,65 @@ func (*RelayNewborn) Descriptor() ([]byte, []int) {
 	return file_peers_proto_rawDescGZIP(), []int{19}
 }
 
+func (x *RelayNewborn) GetTo() []*RelayLife {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+type RelayLife struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Peer          string                 `protobuf:"bytes,1,opt,name=peer,proto3" json:"peer,omitempty"`
+	Incarnation   uint64                 `protobuf:"varint,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayLife) Reset() {
+	*x = RelayLife{}
+	mi := &file_peers_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayLife) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayLife) ProtoMessage() {}
+
+func (x *RelayLife) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayLife.ProtoReflect.Descriptor instead.
+func (*RelayLife) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RelayLife) GetPeer() string {
+	if x != nil {
+		return x.Peer
+	}
+	return ""
+}
+
+func (x *RelayLife) GetIncarnation() uint64 {
+	if x != nil {
+		return x.Incarnation
+	}
+	return 0
+}
+
 type RelayRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
@@ -1573,7 +1633,7 @@ type RelayRequest struct {
 
 func (x *RelayRequest) Reset() {
 	*x = RelayRequest{}
-	mi := &file_peers_proto_msgTypes[20]
+	mi := &file_peers_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1585,7 +1645,7 @@ func (x *RelayRequest) String() string {
 func (*RelayRequest) ProtoMessage() {}
 
 func (x *RelayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[20]
+	mi := &file_peers_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1598,7 +1658,7 @@ func (x *RelayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayRequest.ProtoReflect.Descriptor instead.
 func (*RelayRequest) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{20}
+	return file_peers_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RelayRequest) GetStamp() *Stamp {
@@ -1624,7 +1684,7 @@ type RelayCancel struct {
 
 func (x *RelayCancel) Reset() {
 	*x = RelayCancel{}
-	mi := &file_peers_proto_msgTypes[21]
+	mi := &file_peers_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1636,7 +1696,7 @@ func (x *RelayCancel) String() string {
 func (*RelayCancel) ProtoMessage() {}
 
 func (x *RelayCancel) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[21]
+	mi := &file_peers_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1649,7 +1709,7 @@ func (x *RelayCancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayCancel.ProtoReflect.Descriptor instead.
 func (*RelayCancel) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{21}
+	return file_peers_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RelayCancel) GetStamp() *Stamp {
@@ -1672,7 +1732,7 @@ type RelayVote struct {
 
 func (x *RelayVote) Reset() {
 	*x = RelayVote{}
-	mi := &file_peers_proto_msgTypes[22]
+	mi := &file_peers_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1684,7 +1744,7 @@ func (x *RelayVote) String() string {
 func (*RelayVote) ProtoMessage() {}
 
 func (x *RelayVote) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[22]
+	mi := &file_peers_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1697,7 +1757,7 @@ func (x *RelayVote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayVote.ProtoReflect.Descriptor instead.
 func (*RelayVote) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{22}
+	return file_peers_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RelayVote) GetTerm() *Stamp {
@@ -1745,7 +1805,7 @@ type RelayInquire struct {
 
 func (x *RelayInquire) Reset() {
 	*x = RelayInquire{}
-	mi := &file_peers_proto_msgTypes[23]
+	mi := &file_peers_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1757,7 +1817,7 @@ func (x *RelayInquire) String() string {
 func (*RelayInquire) ProtoMessage() {}
 
 func (x *RelayInquire) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[23]
+	mi := &file_peers_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1770,7 +1830,7 @@ func (x *RelayInquire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayInquire.ProtoReflect.Descriptor instead.
 func (*RelayInquire) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{23}
+	return file_peers_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RelayInquire) GetTerm() *Stamp {
@@ -1797,7 +1857,7 @@ type RelayYield struct {
 
 func (x *RelayYield) Reset() {
 	*x = RelayYield{}
-	mi := &file_peers_proto_msgTypes[24]
+	mi := &file_peers_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1809,7 +1869,7 @@ func (x *RelayYield) String() string {
 func (*RelayYield) ProtoMessage() {}
 
 func (x *RelayYield) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[24]
+	mi := &file_peers_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1822,7 +1882,7 @@ func (x *RelayYield) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayYield.ProtoReflect.Descriptor instead.
 func (*RelayYield) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{24}
+	return file_peers_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RelayYield) GetTerm() *Stamp {
@@ -1850,7 +1910,7 @@ type RelayRenew struct {
 
 func (x *RelayRenew) Reset() {
 	*x = RelayRenew{}
-	mi := &file_peers_proto_msgTypes[25]
+	mi := &file_peers_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1862,7 +1922,7 @@ func (x *RelayRenew) String() string {
 func (*RelayRenew) ProtoMessage() {}
 
 func (x *RelayRenew) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[25]
+	mi := &file_peers_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1875,7 +1935,7 @@ func (x *RelayRenew) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayRenew.ProtoReflect.Descriptor instead.
 func (*RelayRenew) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{25}
+	return file_peers_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RelayRenew) GetTerm() *Stamp {
@@ -1911,7 +1971,7 @@ type RelayRenewed struct {
 
 func (x *RelayRenewed) Reset() {
 	*x = RelayRenewed{}
-	mi := &file_peers_proto_msgTypes[26]
+	mi := &file_peers_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1923,7 +1983,7 @@ func (x *RelayRenewed) String() string {
 func (*RelayRenewed) ProtoMessage() {}
 
 func (x *RelayRenewed) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[26]
+	mi := &file_peers_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1936,7 +1996,7 @@ func (x *RelayRenewed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayRenewed.ProtoReflect.Descriptor instead.
 func (*RelayRenewed) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{26}
+	return file_peers_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RelayRenewed) GetTerm() *Stamp {
@@ -1978,7 +2038,7 @@ type RelayRelease struct {
 
 func (x *RelayRelease) Reset() {
 	*x = RelayRelease{}
-	mi := &file_peers_proto_msgTypes[27]
+	mi := &file_peers_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1990,7 +2050,7 @@ func (x *RelayRelease) String() string {
 func (*RelayRelease) ProtoMessage() {}
 
 func (x *RelayRelease) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[27]
+	mi := &file_peers_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2003,7 +2063,7 @@ func (x *RelayRelease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayRelease.ProtoReflect.Descriptor instead.
 func (*RelayRelease) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{27}
+	return file_peers_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RelayRelease) GetTerm() *Stamp {
@@ -2040,7 +2100,7 @@ type RelayToken struct {
 
 func (x *RelayToken) Reset() {
 	*x = RelayToken{}
-	mi := &file_peers_proto_msgTypes[28]
+	mi := &file_peers_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2052,7 +2112,7 @@ func (x *RelayToken) String() string {
 func (*RelayToken) ProtoMessage() {}
 
 func (x *RelayToken) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[28]
+	mi := &file_peers_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2065,7 +2125,7 @@ func (x *RelayToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayToken.ProtoReflect.Descriptor instead.
 func (*RelayToken) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{28}
+	return file_peers_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RelayToken) GetTerm() *Stamp {
@@ -2216,8 +2276,12 @@ const file_peers_proto_rawDesc = "" +
 	"\tRingToken\"?\n" +
 	"\x05Lease\x12\x19\n" +
 	"\basked_ns\x18\x01 \x01(\x03R\aaskedNs\x12\x1b\n" +
-	"\tlength_ns\x18\x02 \x01(\x03R\blengthNs\"\x0e\n" +
-	"\fRelayNewborn\"R\n" +
+	"\tlength_ns\x18\x02 \x01(\x03R\blengthNs\"9\n" +
+	"\fRelayNewborn\x12)\n" +
+	"\x02to\x18\x01 \x03(\v2\x19.conch.peers.v1.RelayLifeR\x02to\"A\n" +
+	"\tRelayLife\x12\x12\n" +
+	"\x04peer\x18\x01 \x01(\tR\x04peer\x12 \n" +
+	"\vincarnation\x18\x02 \x01(\x04R\vincarnation\"R\n" +
 	"\fRelayRequest\x12+\n" +
 	"\x05stamp\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x05stamp\x12\x15\n" +
 	"\x06now_ns\x18\x02 \x01(\x03R\x05nowNs\":\n" +
@@ -2273,7 +2337,7 @@ func file_peers_proto_rawDescGZIP() []byte {
 }
 
 var file_peers_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_peers_proto_goTypes = []any{
 	(Refused_Cause)(0),            // 0: conch.peers.v1.Refused.Cause
 	(*Frame)(nil),                 // 1: conch.peers.v1.Frame
@@ -2296,15 +2360,16 @@ var file_peers_proto_goTypes = []any{
 	(*RingToken)(nil),             // 18: conch.peers.v1.RingToken
 	(*Lease)(nil),                 // 19: conch.peers.v1.Lease
 	(*RelayNewborn)(nil),          // 20: conch.peers.v1.RelayNewborn
-	(*RelayRequest)(nil),          // 21: conch.peers.v1.RelayRequest
-	(*RelayCancel)(nil),           // 22: conch.peers.v1.RelayCancel
-	(*RelayVote)(nil),             // 23: conch.peers.v1.RelayVote
-	(*RelayInquire)(nil),          // 24: conch.peers.v1.RelayInquire
-	(*RelayYield)(nil),            // 25: conch.peers.v1.RelayYield
-	(*RelayRenew)(nil),            // 26: conch.peers.v1.RelayRenew
-	(*RelayRenewed)(nil),          // 27: conch.peers.v1.RelayRenewed
-	(*RelayRelease)(nil),          // 28: conch.peers.v1.RelayRelease
-	(*RelayToken)(nil),            // 29: conch.peers.v1.RelayToken
+	(*RelayLife)(nil),             // 21: conch.peers.v1.RelayLife
+	(*RelayRequest)(nil),          // 22: conch.peers.v1.RelayRequest
+	(*RelayCancel)(nil),           // 23: conch.peers.v1.RelayCancel
+	(*RelayVote)(nil),             // 24: conch.peers.v1.RelayVote
+	(*RelayInquire)(nil),          // 25: conch.peers.v1.RelayInquire
+	(*RelayYield)(nil),            // 26: conch.peers.v1.RelayYield
+	(*RelayRenew)(nil),            // 27: conch.peers.v1.RelayRenew
+	(*RelayRenewed)(nil),          // 28: conch.peers.v1.RelayRenewed
+	(*RelayRelease)(nil),          // 29: conch.peers.v1.RelayRelease
+	(*RelayToken)(nil),            // 30: conch.peers.v1.RelayToken
 }
 var file_peers_proto_depIdxs = []int32{
 	3,  // 0: conch.peers.v1.Frame.hello:type_name -> conch.peers.v1.Hello
@@ -2323,41 +2388,42 @@ var file_peers_proto_depIdxs = []int32{
 	16, // 13: conch.peers.v1.Packet.ricart_agrawala_reply:type_name -> conch.peers.v1.RicartAgrawalaReply
 	17, // 14: conch.peers.v1.Packet.ring_want:type_name -> conch.peers.v1.RingWant
 	18, // 15: conch.peers.v1.Packet.ring_token:type_name -> conch.peers.v1.RingToken
-	21, // 16: conch.peers.v1.Packet.relay_request:type_name -> conch.peers.v1.RelayRequest
-	22, // 17: conch.peers.v1.Packet.relay_cancel:type_name -> conch.peers.v1.RelayCancel
-	23, // 18: conch.peers.v1.Packet.relay_vote:type_name -> conch.peers.v1.RelayVote
-	24, // 19: conch.peers.v1.Packet.relay_inquire:type_name -> conch.peers.v1.RelayInquire
-	25, // 20: conch.peers.v1.Packet.relay_yield:type_name -> conch.peers.v1.RelayYield
-	26, // 21: conch.peers.v1.Packet.relay_renew:type_name -> conch.peers.v1.RelayRenew
-	27, // 22: conch.peers.v1.Packet.relay_renewed:type_name -> conch.peers.v1.RelayRenewed
-	28, // 23: conch.peers.v1.Packet.relay_release:type_name -> conch.peers.v1.RelayRelease
-	29, // 24: conch.peers.v1.Packet.relay_token:type_name -> conch.peers.v1.RelayToken
+	22, // 16: conch.peers.v1.Packet.relay_request:type_name -> conch.peers.v1.RelayRequest
+	23, // 17: conch.peers.v1.Packet.relay_cancel:type_name -> conch.peers.v1.RelayCancel
+	24, // 18: conch.peers.v1.Packet.relay_vote:type_name -> conch.peers.v1.RelayVote
+	25, // 19: conch.peers.v1.Packet.relay_inquire:type_name -> conch.peers.v1.RelayInquire
+	26, // 20: conch.peers.v1.Packet.relay_yield:type_name -> conch.peers.v1.RelayYield
+	27, // 21: conch.peers.v1.Packet.relay_renew:type_name -> conch.peers.v1.RelayRenew
+	28, // 22: conch.peers.v1.Packet.relay_renewed:type_name -> conch.peers.v1.RelayRenewed
+	29, // 23: conch.peers.v1.Packet.relay_release:type_name -> conch.peers.v1.RelayRelease
+	30, // 24: conch.peers.v1.Packet.relay_token:type_name -> conch.peers.v1.RelayToken
 	20, // 25: conch.peers.v1.Packet.relay_newborn:type_name -> conch.peers.v1.RelayNewborn
 	13, // 26: conch.peers.v1.EpochJoin.epoch:type_name -> conch.peers.v1.EpochMember
 	11, // 27: conch.peers.v1.RicartAgrawalaRequest.stamp:type_name -> conch.peers.v1.Stamp
 	11, // 28: conch.peers.v1.RicartAgrawalaReply.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 29: conch.peers.v1.RelayRequest.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 30: conch.peers.v1.RelayCancel.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 31: conch.peers.v1.RelayVote.term:type_name -> conch.peers.v1.Stamp
-	19, // 32: conch.peers.v1.RelayVote.lease:type_name -> conch.peers.v1.Lease
-	11, // 33: conch.peers.v1.RelayInquire.term:type_name -> conch.peers.v1.Stamp
-	11, // 34: conch.peers.v1.RelayYield.term:type_name -> conch.peers.v1.Stamp
-	11, // 35: conch.peers.v1.RelayRenew.term:type_name -> conch.peers.v1.Stamp
-	11, // 36: conch.peers.v1.RelayRenewed.term:type_name -> conch.peers.v1.Stamp
-	19, // 37: conch.peers.v1.RelayRenewed.lease:type_name -> conch.peers.v1.Lease
-	11, // 38: conch.peers.v1.RelayRenewed.eldest:type_name -> conch.peers.v1.Stamp
-	11, // 39: conch.peers.v1.RelayRelease.term:type_name -> conch.peers.v1.Stamp
-	11, // 40: conch.peers.v1.RelayRelease.served:type_name -> conch.peers.v1.Stamp
-	11, // 41: conch.peers.v1.RelayToken.term:type_name -> conch.peers.v1.Stamp
-	19, // 42: conch.peers.v1.RelayToken.lease:type_name -> conch.peers.v1.Lease
-	11, // 43: conch.peers.v1.RelayToken.served:type_name -> conch.peers.v1.Stamp
-	1,  // 44: conch.peers.v1.Peers.Link:input_type -> conch.peers.v1.Frame
-	2,  // 45: conch.peers.v1.Peers.Link:output_type -> conch.peers.v1.Answer
-	45, // [45:46] is the sub-list for method output_type
-	44, // [44:45] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	21, // 29: conch.peers.v1.RelayNewborn.to:type_name -> conch.peers.v1.RelayLife
+	11, // 30: conch.peers.v1.RelayRequest.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 31: conch.peers.v1.RelayCancel.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 32: conch.peers.v1.RelayVote.term:type_name -> conch.peers.v1.Stamp
+	19, // 33: conch.peers.v1.RelayVote.lease:type_name -> conch.peers.v1.Lease
+	11, // 34: conch.peers.v1.RelayInquire.term:type_name -> conch.peers.v1.Stamp
+	11, // 35: conch.peers.v1.RelayYield.term:type_name -> conch.peers.v1.Stamp
+	11, // 36: conch.peers.v1.RelayRenew.term:type_name -> conch.peers.v1.Stamp
+	11, // 37: conch.peers.v1.RelayRenewed.term:type_name -> conch.peers.v1.Stamp
+	19, // 38: conch.peers.v1.RelayRenewed.lease:type_name -> conch.peers.v1.Lease
+	11, // 39: conch.peers.v1.RelayRenewed.eldest:type_name -> conch.peers.v1.Stamp
+	11, // 40: conch.peers.v1.RelayRelease.term:type_name -> conch.peers.v1.Stamp
+	11, // 41: conch.peers.v1.RelayRelease.served:type_name -> conch.peers.v1.Stamp
+	11, // 42: conch.peers.v1.RelayToken.term:type_name -> conch.peers.v1.Stamp
+	19, // 43: conch.peers.v1.RelayToken.lease:type_name -> conch.peers.v1.Lease
+	11, // 44: conch.peers.v1.RelayToken.served:type_name -> conch.peers.v1.Stamp
+	1,  // 45: conch.peers.v1.Peers.Link:input_type -> conch.peers.v1.Frame
+	2,  // 46: conch.peers.v1.Peers.Link:output_type -> conch.peers.v1.Answer
+	46, // [46:47] is the sub-list for method output_type
+	45, // [45:46] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_peers_proto_init() }
@@ -2400,7 +2466,7 @@ func file_peers_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peers_proto_rawDesc), len(file_peers_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
