@@ -154,7 +154,7 @@ var relayMistakes = []mistake{
 		file: "relay/relay.go",
 		old:  "	return d/1_000_000*",
 		new:  "	d = 0\n	return d/1_000_000*",
-		by:   "random",
+		by:   "scenario",
 	},
 	{
 		what: "m21 stamps without incarnation",
@@ -162,7 +162,7 @@ var relayMistakes = []mistake{
 		old:  "incarnation: s.Incarnation,\n		ttl",
 		new:  "incarnation: 1,\n		ttl",
 		also: []edit{
-			{"relay/relay.go", "who.incarnation = in.Incarnation", "who.incarnation = 1"},
+			{"relay/relay.go", "who.incarnation, who.stranger = in.Incarnation, ", "who.incarnation, who.stranger = 1, "},
 			{"relay/relay.go", "peer{incarnation: s.Incarnation, up", "peer{incarnation: 1, up"},
 		},
 		by: "scenario",

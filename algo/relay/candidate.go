@@ -115,7 +115,7 @@ func (l *lock) receiveInquire(from int, m Inquire) {
 	if l.ballots != nil {
 		l.ballots[from] = ballot{}
 	}
-	l.send(from, Yield{Term: m.Term, Ballot: m.Ballot}, whyYield)
+	l.send(from, Yield(m), whyYield)
 }
 
 // mayAnswer says that a request is this incarnation's, and above the last that
