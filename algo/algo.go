@@ -62,8 +62,8 @@ type Process interface {
 // Keeper is a Process whose promises bind the next incarnation.
 type Keeper interface {
 	// Promises lists, after a Stop, what has to be in the next incarnation's
-	// Setup for it to be Kept.
-	Promises() []Promise
+	// Setup for it to be Kept. It is false if there may be more that binds it.
+	Promises() (list []Promise, all bool)
 }
 
 // InputKind says what happened.

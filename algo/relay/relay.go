@@ -237,15 +237,18 @@ func (p *Process) stop() {
 	}
 }
 
-// Promises implements algo.Keeper.
-func (p *Process) Promises() []algo.Promise {
-	var list []algo.Promise
+// Promises implements algo.Keeper. A voter that abstains does not know what an
+// earlier incarnation has promised (rule 7).
+func (p *Process) Promises() (list []algo.Promise, all bool) {
+	if p.votes && p.now < p.abstains {
+		return nil, false
+	}
 	for _, l := range p.sorted() {
 		if v := l.vote; !v.term.IsZero() {
 			list = append(list, algo.Promise{Lock: l.name, Term: v.term, Ballot: v.ballot, Ceiling: v.ceiling, Expiry: v.expiry})
 		}
 	}
-	return list
+	return list, true
 }
 
 // restore takes over a promise of the last incarnation.

@@ -82,7 +82,9 @@ func (l *lessor) Wake() algo.Instant {
 	return wake
 }
 
-func (l *lessor) Promises() []algo.Promise        { return []algo.Promise{{Lock: "x", Ballot: 7}} }
+func (l *lessor) Promises() ([]algo.Promise, bool) {
+	return []algo.Promise{{Lock: "x", Ballot: 7}}, true
+}
 func (l *lessor) Abstains() algo.Instant          { return l.setup.Now.Add(l.setup.TTL) }
 func (l *lessor) WaitsFor(string) []algo.PeerName { return nil }
 func (l *lessor) Check() error                    { return nil }

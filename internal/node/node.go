@@ -183,7 +183,11 @@ func (n *Node) stop() {
 	if !ok || n.failure != nil {
 		return
 	}
-	if err := n.cfg.Memory.Keep(keeper.Promises(), n.now); err != nil {
+	promises, all := keeper.Promises()
+	if !all {
+		return // the next start is as after a crash
+	}
+	if err := n.cfg.Memory.Keep(promises, n.now); err != nil {
 		n.cfg.Logger.Warn("the next start will be as after a crash", "error", err)
 	}
 }

@@ -49,3 +49,25 @@ func TestRollingRestarts(t *testing.T) {
 		})
 	}
 }
+
+// A voter that stops in good order while it still abstains does not know all that
+// binds it: a holder may live by what it promised before it crashed. So it does
+// not vote at once when it is started again.
+func TestStopWhileAbstaining(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		c := newCluster(t, "relay", 3)
+		defer c.close()
+		wait(time.Second)
+		c.crash("b")
+		c.start("b")
+		wait(time.Second)
+		if err := c.nodes["b"].Close(); err != nil {
+			t.Fatal(err)
+		}
+		c.start("b")
+		wait(100 * time.Millisecond)
+		if left := c.nodes["b"].Status().Abstains; left < 4*time.Second {
+			t.Errorf("b abstains for %v", left)
+		}
+	})
+}
