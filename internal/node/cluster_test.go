@@ -86,6 +86,7 @@ func (c *cluster) start(name algo.PeerName) {
 func (c *cluster) crash(name algo.PeerName) {
 	c.network.Crash(name)
 	c.nodes[name].Close()
+	c.disks[name].load(&algo.Setup{}) // a crash keeps no promises
 }
 
 func (c *cluster) close() {
