@@ -95,6 +95,7 @@ func (p *Peer) setup(cfg Config, kept *state.State, others []algo.PeerName) algo
 		Linger:      algo.Duration(cfg.Tuning.Linger),
 		Drift:       cfg.Tuning.Drift,
 		Floor:       kept.Floor(),
+		Bound:       kept.Bound(),
 		Kept:        good,
 		Promises:    promises,
 	}
@@ -112,12 +113,19 @@ func (p *Peer) watch(outdated <-chan algo.Incarnation) {
 	}
 }
 
+// promised is for how long a promise of this incarnation binds the next one: a
+// lease, by a clock that is as fast as may be.
+func promised(cfg Config) algo.Duration {
+	ttl := algo.Duration(cfg.TTL)
+	return ttl + algo.Duration(float64(ttl)*2*float64(cfg.Tuning.Drift)/1e6) + 1
+}
+
 // openState begins the peer's next incarnation.
 func (p *Peer) openState(cfg Config) (*state.State, error) {
 	if cfg.Dir == "" {
 		return state.WallClock(time.Now()), nil
 	}
-	s, err := state.Open(cfg.Dir, p.name, state.Moment{Wall: time.Now(), Now: clock.Now(), Boot: clock.Boot()})
+	s, err := state.Open(cfg.Dir, p.name, state.Moment{Wall: time.Now(), Now: clock.Now(), Boot: clock.Boot(), Bound: promised(cfg)})
 	if err != nil {
 		return nil, err
 	}

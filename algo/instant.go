@@ -33,6 +33,9 @@ type Setup struct {
 	Drift  int64      // bound on the difference of two clocks' rates, in parts per million
 	Now    Instant    // when the incarnation begins
 	Floor  Token      // no earlier incarnation confirmed a token above this
+	// Bound is for how long a promise of an earlier incarnation may bind this
+	// one, if that is longer than a promise of its own would: leases were longer.
+	Bound Duration
 	// Kept says that the last incarnation stopped in good order and that
 	// Promises is all that binds this one.
 	Kept     bool

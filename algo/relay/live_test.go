@@ -321,3 +321,14 @@ func TestIgnoresDoubles(t *testing.T) {
 		}
 	})
 }
+
+// A voter that has restarted abstains for a lease, or for longer if leases were
+// longer before (rule 7).
+func TestAbstains(t *testing.T) {
+	for _, c := range []struct{ bound, want algo.Duration }{{0, ttl + ttl/500}, {1, ttl + ttl/500}, {3 * ttl, 3 * ttl}} {
+		p := relay.New(algo.Setup{Self: "a", Incarnation: 2, Others: []algo.PeerName{"b"}, Voters: []algo.PeerName{"a", "b"}, TTL: ttl, Drift: 1000, Now: 7, Bound: c.bound})
+		if got := p.(*relay.Process).Abstains().Sub(7); got != c.want {
+			t.Errorf("bound for %d, a voter abstains for %d, want %d", c.bound, got, c.want)
+		}
+	}
+}

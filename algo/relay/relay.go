@@ -100,7 +100,7 @@ func New(s algo.Setup) algo.Process {
 	p.quorum = len(p.voters)/2 + 1
 	p.votes = slices.Contains(p.voters, p.me)
 	if !s.Kept {
-		p.abstains = s.Now.Add(p.ttl + p.slack(p.ttl)) // rule 7
+		p.abstains = s.Now.Add(max(s.Bound, p.ttl+p.slack(p.ttl))) // rule 7
 	}
 	for _, promise := range s.Promises {
 		p.restore(promise)

@@ -34,6 +34,7 @@ type State struct {
 	incarnation algo.Incarnation
 	start       algo.Time
 	floor       algo.Token
+	bound       algo.Duration
 	kept        bool
 	promises    []algo.Promise
 }
@@ -43,6 +44,8 @@ type Moment struct {
 	Wall time.Time
 	Now  algo.Instant // by the clock that promises are counted by
 	Boot string       // names what Now counts from; empty if that does not outlive the process
+	// Bound is for how long a promise of this incarnation binds the next one.
+	Bound algo.Duration
 }
 
 var (
@@ -51,6 +54,7 @@ var (
 	keyIncarnation = []byte("incarnation")
 	keyCeiling     = []byte("ceiling")
 	keyFloor       = []byte("floor")
+	keyBound       = []byte("bound")
 	keyStop        = []byte("stop")
 )
 
@@ -139,6 +143,7 @@ func initialize(tx *bbolt.Tx, name algo.PeerName, from uint64) error {
 		put(b, keyIncarnation, from),
 		put(b, keyCeiling, from),
 		put(b, keyFloor, from),
+		put(b, keyBound, 0),
 	)
 }
 
@@ -168,14 +173,19 @@ func (s *State) begin(tx *bbolt.Tx, name algo.PeerName, at Moment) error {
 	incarnation, err1 := get(b, keyIncarnation)
 	ceiling, err2 := get(b, keyCeiling)
 	floor, err3 := get(b, keyFloor)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	bound, err4 := get(b, keyBound)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return err
 	}
+	s.bound = algo.Duration(bound)
 	s.incarnation, s.start, s.floor = algo.Incarnation(incarnation+1), algo.Time(ceiling), algo.Token(floor)
 	if err := s.take(b, at); err != nil {
 		return err
 	}
-	return put(b, keyIncarnation, incarnation+1)
+	return errors.Join(
+		put(b, keyIncarnation, incarnation+1),
+		put(b, keyBound, uint64(max(s.bound, at.Bound))), // it never shrinks: nobody knows how old the longest promise is
+	)
 }
 
 // Incarnation returns the number of this start.
@@ -183,6 +193,11 @@ func (s *State) Incarnation() algo.Incarnation { return s.incarnation }
 
 // Floor is at least every token that earlier incarnations have confirmed.
 func (s *State) Floor() algo.Token { return s.floor }
+
+// Bound is the longest time for which a promise of any earlier incarnation binds
+// its successors: after a change of the TTL, or of the clock bound, this may be
+// longer than one of the present incarnation does.
+func (s *State) Bound() algo.Duration { return s.bound }
 
 // Kept says that the last incarnation stopped in good order, in the same boot of
 // the machine, and that what it returns is all that it has promised.

@@ -260,3 +260,16 @@ func damagePages(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 }
+
+// The longest time for which any incarnation's promises bind is kept, also when
+// later ones promise less: one of those may end before the first promise does.
+func TestBound(t *testing.T) {
+	dir := t.TempDir()
+	for i, c := range []struct{ open, want algo.Duration }{{20, 0}, {1, 20}, {1, 20}, {30, 20}, {1, 30}} {
+		s := openAt(t, dir, "a", state.Moment{Wall: now, Bound: c.open})
+		if s.Bound() != c.want {
+			t.Errorf("start %d is bound for %d, want %d", i, s.Bound(), c.want)
+		}
+		shut(t, s)
+	}
+}
