@@ -50,6 +50,10 @@ func FuzzScenario(f *testing.F) {
 	f.Add("algorithm token-ring\nlocks x y\nclocks 3 9\npeers a b c\nlose b a\nrequest a y\nrequest a\ncancel a\ncontact all\ndeliver all\nstatus")
 	f.Add("algorithm relay\nttl 12s\nrates 0 -900 300\nvoters a b\npeers a b c\ncontact all\nrequest a\npass 7s\nwake all\nwipe b\ndown a c\nsettle")
 	f.Add("peers\nalgorithm\nrequest a")
+	f.Add("algorithm relay\npeers a \nrequest a")
+	f.Add("algorithm relay\nttl 1ns\npeers a\nrequest a")
+	f.Add("algorithm relay\nttl 5s\nvoters z\npeers a b\nrequest a")
+	f.Add("algorithm relay\nttl 5s\nrates 30000 -30000\npeers a b\ncontact all\nrequest a")
 	f.Fuzz(func(t *testing.T, text string) {
 		if len(text) > 2000 {
 			t.Skip()

@@ -10,6 +10,7 @@ package sim
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/conchlock/conch/algo"
 )
@@ -20,6 +21,7 @@ type NewProcess = func(algo.Setup) algo.Process
 const (
 	maxPeers = 31
 	maxLocks = 3
+	minTTL   = algo.Duration(100 * time.Millisecond) // as for real peers
 )
 
 // Config says what a network is made of.
@@ -99,19 +101,8 @@ func NewNetwork(c Config) (*Network, error) {
 	if len(n.locks) == 0 {
 		n.locks = []string{"lock"}
 	}
-	if len(n.names) == 0 || len(n.names) > maxPeers {
-		return nil, fmt.Errorf("a network has 1 to %d peers, not %d", maxPeers, len(n.names))
-	}
-	if len(n.locks) > maxLocks {
-		return nil, fmt.Errorf("a network has at most %d locks, not %d", maxLocks, len(n.locks))
-	}
-	for i, name := range n.names {
-		if err := name.Check(); err != nil {
-			return nil, err
-		}
-		if i > 0 && n.names[i-1] == name {
-			return nil, fmt.Errorf("two peers are called %s", name)
-		}
+	if err := n.valid(); err != nil {
+		return nil, err
 	}
 	n.pairs = make([]pair, len(n.names)*len(n.names))
 	for i := range n.pairs {
@@ -123,11 +114,50 @@ func NewNetwork(c Config) (*Network, error) {
 			clock = algo.ClockAt(c.Clock[i])
 		}
 		n.peers = append(n.peers, n.start(i, &local{clock: clock}, true))
+		if _, promises := n.peers[i].process.(algo.Keeper); promises && n.TTL == 0 {
+			return nil, fmt.Errorf("%s lives by leases, and needs to know how long they are: write ttl 12s, say, before peers", n.Algorithm)
+		}
 		if err := n.peers[i].process.Check(); err != nil {
 			return nil, err
 		}
 	}
 	return n, nil
+}
+
+// valid refuses what no cluster is, and what the algorithms do not promise to
+// bear: nothing could be learnt from what they then do.
+func (n *Network) valid() error {
+	if len(n.names) == 0 || len(n.names) > maxPeers {
+		return fmt.Errorf("a network has 1 to %d peers, not %d", maxPeers, len(n.names))
+	}
+	if len(n.locks) > maxLocks {
+		return fmt.Errorf("a network has at most %d locks, not %d", maxLocks, len(n.locks))
+	}
+	for i, name := range n.names {
+		if err := name.Check(); err != nil {
+			return err
+		}
+		if i > 0 && n.names[i-1] == name {
+			return fmt.Errorf("two peers are called %s", name)
+		}
+	}
+	for i, v := range n.Voters {
+		if !slices.Contains(n.names, v) {
+			return fmt.Errorf("the voter %q is no peer", v)
+		}
+		if slices.Contains(n.Voters[:i], v) {
+			return fmt.Errorf("%s votes twice", v)
+		}
+	}
+	if n.TTL != 0 && n.TTL < minTTL {
+		return fmt.Errorf("a TTL is at least %v, not %v", time.Duration(minTTL), time.Duration(n.TTL))
+	}
+	for _, r := range n.Rates {
+		if max(r, -r) > n.Drift {
+			return fmt.Errorf("a clock that is %d parts per million off is beyond the bound of %d", r, n.Drift)
+		}
+	}
+	return nil
 }
 
 // Names lists n peers, sorted: a, b, c and so on; z1 and so on after z.

@@ -133,7 +133,7 @@ func (s *Scenario) setUp(cmd string, args []string) (err error) {
 		s.config.Offset = nil
 		for _, a := range args {
 			d, err := time.ParseDuration(a)
-			if err != nil || d < 0 {
+			if err != nil || d < 0 || d > 100_000*time.Hour {
 				return fmt.Errorf("offsets: %q is no reading of a clock", a)
 			}
 			s.config.Offset = append(s.config.Offset, algo.Duration(d))
