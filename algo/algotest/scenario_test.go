@@ -54,6 +54,7 @@ func FuzzScenario(f *testing.F) {
 	f.Add("algorithm relay\nttl 1ns\npeers a\nrequest a")
 	f.Add("algorithm relay\nttl 5s\nvoters z\npeers a b\nrequest a")
 	f.Add("algorithm relay\nttl 5s\nrates 30000 -30000\npeers a b\ncontact all\nrequest a")
+	f.Add("algorithm token-ring\nlocks 0 0\npeers a 0\nrequest 0")
 	f.Fuzz(func(t *testing.T, text string) {
 		if len(text) > 2000 {
 			t.Skip()

@@ -116,6 +116,7 @@ type disk struct {
 	promises []algo.Promise
 	kept     bool
 	fail     error
+	slow     func() // called while the floor is raised
 }
 
 func (d *disk) Start() algo.Time {
@@ -140,6 +141,9 @@ func (d *disk) RaiseFloor(t algo.Token) error {
 	if d.fail != nil {
 		return d.fail
 	}
+	if d.slow != nil {
+		d.slow()
+	}
 	d.floor = max(d.floor, t)
 	return nil
 }
@@ -152,6 +156,12 @@ func (d *disk) Keep(promises []algo.Promise, _ algo.Instant) error {
 	}
 	d.promises, d.kept = promises, true
 	return nil
+}
+
+func (d *disk) setSlow(slow func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.slow = slow
 }
 
 // load tells a new incarnation what the last one has left, once.
@@ -173,6 +183,7 @@ func (d *disk) breakDown(err error) {
 type recorder struct {
 	mu    sync.Mutex
 	lines []string
+	slow  func() // called while events are handed on
 }
 
 func (r *recorder) Record(e *trace.Event) {
@@ -197,7 +208,20 @@ func (r *recorder) Record(e *trace.Event) {
 	r.lines = append(r.lines, line)
 }
 
-func (r *recorder) Flush() {}
+func (r *recorder) Flush() {
+	r.mu.Lock()
+	slow := r.slow
+	r.mu.Unlock()
+	if slow != nil {
+		slow()
+	}
+}
+
+func (r *recorder) setSlow(slow func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.slow = slow
+}
 
 // find returns the recorded lines that match.
 func (r *recorder) find(match func(line string) bool) []string {

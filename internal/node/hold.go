@@ -18,10 +18,10 @@ type Hold struct {
 	token algo.Token
 	since time.Time
 
-	// Guarded by node.mu.
+	// Guarded by guard.mu.
 	deadline algo.Instant            // when its lease ends; Never without one
-	alarm    algo.Instant            // when the node has to look after it, if place is set
-	place    int                     // in node.alarms, counted from 1; 0 if it is not there
+	alarm    algo.Instant            // when the guard has to look after it, if place is set
+	place    int                     // in guard.alarms, counted from 1; 0 if it is not there
 	cause    error                   // why it has ended for its caller; nil if it has not
 	ctx      context.Context         // nil until somebody asks for it
 	end      context.CancelCauseFunc // of ctx
@@ -31,7 +31,8 @@ type Hold struct {
 // given back, nor been lost. Its context may have ended.
 func (h *Hold) inside() bool { return h.lock.hold == h }
 
-// finish ends the hold for its caller. Only the first cause counts.
+// finish ends the hold for its caller. Only the first cause counts. guard.mu is
+// held.
 func (h *Hold) finish(cause error) {
 	if h.cause != nil {
 		return
@@ -49,7 +50,7 @@ func (h *Hold) Release() error {
 	n.mu.Lock()
 	defer n.unlock()
 	n.look()
-	ended := h.cause
+	ended := n.guard.cause(h)
 	if n.failure == nil && h.inside() {
 		n.leave(h, context.Canceled, trace.Event{Kind: trace.Exit})
 	}
@@ -58,8 +59,9 @@ func (h *Hold) Release() error {
 		return ended
 	case n.failure != nil:
 		return n.failure // the others may not know that it has left: nobody else is inside
-	case h.cause != context.Canceled:
-		return h.cause // it came too late
+	}
+	if cause := n.guard.cause(h); cause != context.Canceled {
+		return cause // it came too late
 	}
 	return nil
 }
@@ -70,43 +72,34 @@ func (h *Hold) Token() algo.Token { return h.token }
 // Deadline returns when the hold's lease ends, as far as it is renewed by now; the
 // zero time if it has none. The context ends a margin before.
 func (h *Hold) Deadline() time.Time {
-	n := h.node
-	n.mu.Lock()
-	defer n.unlock()
-	n.look()
-	return n.wall(h.deadline)
+	g := h.node.guard
+	at := time.Now()
+	now := g.look()
+	return wall(g.deadline(h), at, now)
 }
 
 // Context ends when the hold does.
 func (h *Hold) Context() context.Context {
-	n := h.node
-	n.mu.Lock()
-	defer n.unlock()
-	n.look()
-	if h.ctx == nil {
-		h.ctx, h.end = context.WithCancelCause(context.Background())
-		if h.cause != nil {
-			h.end(h.cause)
-		}
-	}
-	return h.ctx
+	g := h.node.guard
+	g.look()
+	return g.context(h)
 }
 
 // leave ends a hold that is inside and opens the next waiter's request. What is
 // recorded is e, or that the hold is lost if its context has ended by time.
 func (n *Node) leave(h *Hold, cause error, e trace.Event) {
-	if cause != context.Canceled {
-		h.finish(cause) // else it is the caller that leaves, and knows
-	}
 	e.Token = h.token
-	if e.Kind == trace.Exit && h.cause == errEnding {
+	before := n.guard.cause(h)
+	if cause != context.Canceled {
+		before = n.guard.finish(h, cause) // else it is the caller that leaves, and knows
+	}
+	if e.Kind == trace.Exit && before == errEnding {
 		e.Kind, e.Reason = trace.Lost, "its lease was about to end, and it has left"
 	}
-	n.unwatch(h)
 	if n.step(algo.Input{Kind: algo.Release, Lock: h.name}, e) {
 		cause = errEnded
 	}
-	h.finish(cause)
+	n.guard.finish(h, cause)
 	l := h.lock
 	l.hold = nil
 	n.next(l)

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"container/heap"
 	"fmt"
 	"time"
 
@@ -20,9 +19,10 @@ import (
 // hold recorded as lost and the next caller here asks. If the process says
 // first that it is Lost, it ends with that.
 //
-// One timer serves the process's wishes (Wake) and all holds. Timers stand still
+// One timer serves the process's wishes (Wake), another one all contexts, which so
+// end in time whatever the node is busy with: see guard. Timers stand still
 // while a machine sleeps and this peer's clock does not, so whatever comes in
-// looks at the clock first, and the watch looks once a second in any case.
+// looks at the clock first, and both timers' owners once a second in any case.
 
 // margin is the time by which the context of a hold ends before its lease can.
 // It has to cover a timer that is late and a caller that looks up from its work
@@ -38,33 +38,6 @@ var (
 	errEnded  = fmt.Errorf("%w: its lease has ended", ErrLost)
 )
 
-// alarms is a heap of the holds that have a lease, the next to end first.
-type alarms []*Hold
-
-func (a alarms) Len() int           { return len(a) }
-func (a alarms) Less(i, j int) bool { return a[i].alarm < a[j].alarm }
-func (a alarms) Swap(i, j int) {
-	a[i], a[j] = a[j], a[i]
-	a[i].place, a[j].place = i+1, j+1
-}
-
-// Push implements heap.Interface.
-func (a *alarms) Push(x any) {
-	h := x.(*Hold)
-	*a = append(*a, h)
-	h.place = len(*a)
-}
-
-// Pop implements heap.Interface.
-func (a *alarms) Pop() any {
-	last := len(*a) - 1
-	h := (*a)[last]
-	(*a)[last] = nil
-	*a = (*a)[:last]
-	h.place = 0
-	return h
-}
-
 // readClock reads this peer's clock, after the wall clock: the process may be
 // stopped in between, and what is said of a lease by the wall clock may come out
 // too early, but not too late.
@@ -78,12 +51,8 @@ func (n *Node) readClock() {
 // does this first, so that nobody finds a hold that is lost already. n.mu is held.
 func (n *Node) look() {
 	n.readClock()
-	for n.failure == nil && len(n.alarms) > 0 && n.alarms[0].alarm <= n.now {
-		if h := n.alarms[0]; h.cause == nil {
-			h.finish(errEnding)
-			h.alarm = h.deadline
-			heap.Fix(&n.alarms, 0)
-		} else {
+	for _, h := range n.guard.take(n.now) {
+		if n.failure == nil && h.inside() {
 			n.leave(h, errEnded, trace.Event{Kind: trace.Lost, Reason: "its lease has ended"})
 		}
 	}
@@ -94,14 +63,11 @@ func (n *Node) look() {
 // tick does not keep the peer busy.
 const tickMin = algo.Duration(time.Millisecond)
 
-// arm sets the timer if something is to be done earlier than it would fire. One
+// arm sets the timer if the process wants to be ticked earlier than it would fire. One
 // that is set too early is set again when it fires: so entering again and again,
 // which moves deadlines on, sets none.
 func (n *Node) arm() {
 	next := n.process.Wake()
-	if len(n.alarms) > 0 {
-		next = min(next, n.alarms[0].alarm)
-	}
 	if next >= n.armed || n.ended {
 		return
 	}
@@ -128,12 +94,9 @@ func (n *Node) wake() {
 // extend lets a hold last longer. One whose context has ended is lost already.
 func (n *Node) extend(o *algo.Output) {
 	h := n.holder(o.Lock, "extends")
-	if h.cause != nil {
-		return
+	if n.guard.watch(h, o.Deadline, n.now) {
+		n.record(trace.Event{Kind: trace.Extend, Lock: o.Lock, Token: h.token, Lease: n.left(o.Deadline), Reason: n.words(o.Why)})
 	}
-	n.record(trace.Event{Kind: trace.Extend, Lock: o.Lock, Token: h.token, Lease: n.left(o.Deadline), Reason: n.words(o.Why)})
-	h.deadline = o.Deadline
-	n.watchOver(h)
 }
 
 // left says, for the record, how far off a deadline is: 0 if it is never, and
@@ -145,34 +108,12 @@ func (n *Node) left(deadline algo.Instant) time.Duration {
 	return time.Duration(max(1, deadline.Sub(n.now)))
 }
 
-// watchOver sets a hold's alarm by its deadline.
-func (n *Node) watchOver(h *Hold) {
-	if h.deadline == algo.Never {
-		n.unwatch(h)
-		return
-	}
-	h.alarm = h.deadline.Add(-n.margin)
-	if h.place == 0 {
-		heap.Push(&n.alarms, h)
-	} else {
-		heap.Fix(&n.alarms, h.place-1)
-	}
-}
-
-// unwatch takes a hold's alarm away, if it has one.
-func (n *Node) unwatch(h *Hold) {
-	if h.place > 0 {
-		heap.Remove(&n.alarms, h.place-1)
-	}
-}
-
 // lose ends a hold whose lease has ended, as the process says. The next waiter's
 // request is opened when the other outputs of the step are carried out.
 func (n *Node) lose(o *algo.Output) {
 	h := n.holder(o.Lock, "loses")
 	n.record(trace.Event{Kind: trace.Lost, Lock: o.Lock, Token: h.token, Reason: n.words(o.Why)})
-	n.unwatch(h)
-	h.finish(errEnded)
+	n.guard.finish(h, errEnded)
 	h.lock.hold = nil
 	n.vacant = append(n.vacant, h.lock)
 }

@@ -175,6 +175,7 @@ func TestAfterAPause(t *testing.T) {
 				t.Fatal("the test proves nothing")
 			}
 			look(l, h)
+			synctest.Wait() // what the guard saw first, the node records
 			if cause := context.Cause(ctx); !errors.Is(cause, node.ErrLost) {
 				t.Errorf("the context's cause is %v", cause)
 			}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -38,23 +39,36 @@ type waiter struct {
 // error wraps its cause, says for whom this peer waited, and the caller
 // certainly is not inside.
 func (n *Node) Acquire(ctx context.Context, name string) (*Hold, error) {
+	for {
+		w := &waiter{hold: Hold{node: n, name: name}}
+		if err := n.await(ctx, w); err != nil {
+			return nil, err
+		}
+		if w.granted != nil {
+			n.guard.look()
+		}
+		if !errors.Is(n.guard.cause(&w.hold), ErrLost) {
+			return &w.hold, nil
+		}
+		w.hold.Release() // a disk that hung has cost it its lease: nobody has seen it
+	}
+}
+
+// await waits until w has its hold.
+func (n *Node) await(ctx context.Context, w *waiter) error {
 	if err := ctx.Err(); err != nil {
-		return nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
-	w := &waiter{hold: Hold{node: n, name: name}}
-	if err := n.enqueue(w); err != nil {
-		return nil, err
-	}
-	if w.granted == nil {
-		return &w.hold, nil
+	if err := n.enqueue(w); err != nil || w.granted == nil {
+		return err
 	}
 	select {
 	case <-w.granted:
-		return &w.hold, nil
+		return nil
 	case <-n.done:
-		return nil, n.abandon(w, n.Err())
+		return n.abandon(w, n.Err())
 	case <-ctx.Done():
-		return nil, n.abandon(w, context.Cause(ctx))
+		return n.abandon(w, context.Cause(ctx))
 	}
 }
 
@@ -100,9 +114,9 @@ func (n *Node) grant(name string, token algo.Token, deadline algo.Instant) {
 	w := l.waiters[0]
 	l.waiters = slices.Delete(l.waiters, 0, 1)
 	h := &w.hold
-	h.lock, h.token, h.deadline, h.since = l, token, deadline, time.Now()
+	h.lock, h.token, h.since = l, token, time.Now()
 	l.hold = h
-	n.watchOver(h)
+	n.guard.watch(h, deadline, n.now)
 	if w.granted != nil {
 		close(w.granted)
 	}
@@ -187,12 +201,9 @@ func (n *Node) fail(err error) {
 	n.failure = fmt.Errorf("%w: %w", ErrClosed, err)
 	n.end()
 	n.cfg.Logger.Error("this peer can take no more steps", "error", err)
-	for len(n.alarms) > 0 {
-		n.unwatch(n.alarms[0])
-	}
 	for _, l := range n.locks {
 		if l.hold != nil {
-			l.hold.finish(fmt.Errorf("%w: %w", ErrLost, err))
+			n.guard.finish(l.hold, fmt.Errorf("%w: %w", ErrLost, err))
 		}
 	}
 }

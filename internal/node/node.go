@@ -67,12 +67,13 @@ type Memory interface {
 
 // Node runs one incarnation of a peer.
 type Node struct {
-	cfg    Config
-	self   algo.PeerName
-	margin algo.Duration // see margin
-	done   chan struct{} // closed when callers are served no more
-	idle   chan struct{} // closed when the watch has ended
-	timer  *time.Timer   // wakes the watch
+	cfg   Config
+	self  algo.PeerName
+	done  chan struct{} // closed when callers are served no more
+	idle  chan struct{} // closed when the watch has ended
+	timer *time.Timer   // wakes the watch, for the process
+	over  chan struct{} // likewise, for holds to leave
+	guard *guard        // of the holds that have a lease
 
 	mu      sync.Mutex
 	process algo.Process
@@ -95,7 +96,6 @@ type Node struct {
 	at       time.Time    // the wall clock's, just before; zero: none in this turn
 	read     bool         // and no step has been taken since
 	armed    algo.Instant // when the timer fires, or earlier
-	alarms   alarms       // of the holds that have a lease
 	vacant   []*lock      // whose hold was lost in this step
 	settling bool         // settle is at work
 }
@@ -118,10 +118,10 @@ func Start(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg:     cfg,
 		self:    cfg.Setup.Self,
-		margin:  margin(cfg.Setup.TTL),
 		done:    make(chan struct{}),
 		idle:    make(chan struct{}),
 		timer:   time.NewTimer(time.Hour),
+		over:    make(chan struct{}, 1),
 		clock:   algo.ClockAt(cfg.Memory.Start()),
 		ceiling: cfg.Memory.Start(),
 		floor:   cfg.Setup.Floor,
@@ -131,6 +131,7 @@ func Start(cfg Config) (*Node, error) {
 		armed:   algo.Never,
 	}
 	n.timer.Stop()
+	n.guard = newGuard(cfg.Clock, margin(cfg.Setup.TTL), n.over)
 	setup := cfg.Setup
 	setup.Now = n.now
 	n.process = cfg.New(setup)

@@ -63,7 +63,7 @@ func (n *Node) Status() Status {
 		l := n.locks[name]
 		ls := LockStatus{Name: name, Since: l.asked, Waiters: len(l.waiters), WaitsFor: n.missing(l)}
 		if l.hold != nil {
-			ls.Held, ls.Token, ls.Since, ls.Deadline = true, l.hold.token, l.hold.since, n.wall(l.hold.deadline)
+			ls.Held, ls.Token, ls.Since, ls.Deadline = true, l.hold.token, l.hold.since, wall(n.guard.deadline(l.hold), n.at, n.now)
 		}
 		s.Locks = append(s.Locks, ls)
 	}
@@ -78,13 +78,13 @@ func (n *Node) Busy(name string) bool {
 	return n.locks[name] != nil
 }
 
-// wall says when an instant is by the wall clock, as far as the last reading of
-// both clocks tells; the zero time if it is never.
-func (n *Node) wall(i algo.Instant) time.Time {
+// wall says when an instant is by the wall clock, which read at when this peer's
+// clock read now; the zero time if it is never.
+func wall(i algo.Instant, at time.Time, now algo.Instant) time.Time {
 	if i == algo.Never {
 		return time.Time{}
 	}
-	return n.at.Add(time.Duration(i.Sub(n.now)))
+	return at.Add(time.Duration(i.Sub(now)))
 }
 
 // missing lists, sorted, for whom a lock's open request waits: the peers whose
@@ -147,6 +147,8 @@ func (n *Node) watch() {
 			}
 			return
 		case <-n.timer.C:
+			n.wake()
+		case <-n.over:
 			n.wake()
 		case <-t.C:
 			n.wake() // after a sleep of this machine the timer is late

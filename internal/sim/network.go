@@ -133,6 +133,11 @@ func (n *Network) valid() error {
 	if len(n.locks) > maxLocks {
 		return fmt.Errorf("a network has at most %d locks, not %d", maxLocks, len(n.locks))
 	}
+	for i, lock := range n.locks {
+		if slices.Contains(n.locks[:i], lock) {
+			return fmt.Errorf("two locks are called %s", lock)
+		}
+	}
 	for i, name := range n.names {
 		if err := name.Check(); err != nil {
 			return err
