@@ -54,7 +54,9 @@ func (l *lock) tellAll(upkeep bool) {
 	l.told = true
 	var m algo.Message = Request{Stamp: l.own, Now: l.now} // one piece of memory for all
 	for i := range l.names {
-		l.sendAs(i, m, upkeep, whyAsks)
+		if l.peers[i].up || !upkeep { // what else is sent to a peer that is down would only pile up
+			l.sendAs(i, m, upkeep, whyAsks)
+		}
 	}
 }
 
@@ -69,14 +71,14 @@ func (p *Process) reachesMajority() bool {
 	return up >= p.quorum
 }
 
-// linked tells a peer with which there is a new link; or everybody, if there are
+// linked tells a peer whose link is new, or up again; or everybody, if there are
 // enough of them now.
-func (l *lock) linked(i int, contact bool) {
+func (l *lock) linked(i int) {
 	switch {
 	case l.own.IsZero():
 	case !l.told:
 		l.tellAll(false)
-	case contact && l.reachesMajority():
+	case l.reachesMajority():
 		l.sendAs(i, Request{Stamp: l.own, Now: l.now}, true, whyRefresh)
 	}
 }

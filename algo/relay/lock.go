@@ -47,9 +47,10 @@ func (l *lock) step(in algo.Input) {
 		l.receive(l.from, in.Message)
 	case algo.Contact:
 		l.dropOld(l.met)
-		l.linked(l.met, true)
+		l.linked(l.met)
+		l.inquireAgain(l.met)
 	case algo.Up:
-		l.linked(l.met, false)
+		l.linked(l.met)
 	}
 	for l.elect() || l.win() || l.act() {
 	}

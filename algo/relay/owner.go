@@ -193,7 +193,9 @@ func (l *lock) renew() bool {
 	l.asked = l.now
 	var m algo.Message = Renew{Term: l.term, Number: l.number, Now: l.now}
 	for _, v := range l.voters {
-		l.sendAs(v, m, true, whyRenew)
+		if l.peers[v].up {
+			l.sendAs(v, m, true, whyRenew)
+		}
 	}
 	return true
 }
@@ -249,27 +251,28 @@ func (l *lock) gone(s algo.Stamp) bool {
 
 // The reasons, as traces and stories tell them.
 var (
-	whyNewborn     = algo.Reason{Text: "nobody has known an earlier incarnation of it"}
-	whyAsks        = algo.Reason{Text: "it wants to enter and asks everybody"}
-	whyRefresh     = algo.Reason{Text: "it still waits, and there is a new link"}
-	whyVote        = algo.Reason{Text: "lends its vote to the request that has waited longest"}
-	whyInquire     = algo.Reason{Text: "asks for its vote back: somebody else goes first"}
-	whyYield       = algo.Reason{Text: "gives the vote back: it has not won"}
-	whyEnded       = algo.Reason{Text: "its request has ended"}
-	whyServed      = algo.Reason{Text: "another term's token let it in, so it gives the vote back"}
-	whyCancel      = algo.Reason{Text: "it gives up"}
-	whyRested      = algo.Reason{Text: "has the token since it was last inside, and nobody waits"}
-	whyTurn        = algo.Reason{Text: "has the token, with a lease that a majority stands for"}
-	whyRenew       = algo.Reason{Text: "has the token and asks for a longer lease"}
-	whyRenewed     = algo.Reason{Text: "supports the term for longer"}
-	whyExtend      = algo.Reason{Text: "a majority has renewed its lease"}
-	whyLost        = algo.Reason{Text: "its lease has ended"}
-	whyLapsed      = algo.Reason{Text: "its lease has ended, and it destroys the token"}
-	whyStarves     = algo.Reason{Text: "ends the term: a majority knows of somebody who has waited longer than all it knows of"}
-	whyRests       = algo.Reason{Text: "ends the term: nobody has wanted the token for a while"}
-	whyStops       = algo.Reason{Text: "ends the term, since it is about to stop"}
-	whyOldToken    = algo.Reason{Text: "ignores a token that it had before"}
-	whyLapsedToken = algo.Reason{Text: "ends the term: the lease has ended while the token was on its way"}
+	whyNewborn      = algo.Reason{Text: "nobody has known an earlier incarnation of it"}
+	whyAsks         = algo.Reason{Text: "it wants to enter and asks everybody"}
+	whyRefresh      = algo.Reason{Text: "it still waits, and there is a new link"}
+	whyVote         = algo.Reason{Text: "lends its vote to the request that has waited longest"}
+	whyInquire      = algo.Reason{Text: "asks for its vote back: somebody else goes first"}
+	whyInquireAgain = algo.Reason{Text: "asks for its vote back: what was said of it may be lost"}
+	whyYield        = algo.Reason{Text: "gives the vote back: it has not won"}
+	whyEnded        = algo.Reason{Text: "its request has ended"}
+	whyServed       = algo.Reason{Text: "another term's token let it in, so it gives the vote back"}
+	whyCancel       = algo.Reason{Text: "it gives up"}
+	whyRested       = algo.Reason{Text: "has the token since it was last inside, and nobody waits"}
+	whyTurn         = algo.Reason{Text: "has the token, with a lease that a majority stands for"}
+	whyRenew        = algo.Reason{Text: "has the token and asks for a longer lease"}
+	whyRenewed      = algo.Reason{Text: "supports the term for longer"}
+	whyExtend       = algo.Reason{Text: "a majority has renewed its lease"}
+	whyLost         = algo.Reason{Text: "its lease has ended"}
+	whyLapsed       = algo.Reason{Text: "its lease has ended, and it destroys the token"}
+	whyStarves      = algo.Reason{Text: "ends the term: a majority knows of somebody who has waited longer than all it knows of"}
+	whyRests        = algo.Reason{Text: "ends the term: nobody has wanted the token for a while"}
+	whyStops        = algo.Reason{Text: "ends the term, since it is about to stop"}
+	whyOldToken     = algo.Reason{Text: "ignores a token that it had before"}
+	whyLapsedToken  = algo.Reason{Text: "ends the term: the lease has ended while the token was on its way"}
 )
 
 const whyPass = "hands the token on: % has waited longest"

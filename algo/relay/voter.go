@@ -86,6 +86,15 @@ func (l *lock) inquire(first int) bool {
 	return true
 }
 
+// inquireAgain asks for the vote back of a candidate with which there is a new link:
+// VOTE, YIELD or CANCEL may have been lost with the old one (rule 3).
+func (l *lock) inquireAgain(i int) {
+	if v := &l.vote; v.term.Peer == l.names[i] && v.term.Incarnation == l.peers[i].incarnation && !v.renewed {
+		v.inquired = true
+		l.sendAs(i, Inquire{Term: v.term, Ballot: v.ballot}, true, whyInquireAgain)
+	}
+}
+
 // receiveYield ends the vote of exactly that term and ballot: a late one must
 // not end the next vote for the same request (rule 3).
 func (l *lock) receiveYield(from int, m Yield) {
