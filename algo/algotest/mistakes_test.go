@@ -28,12 +28,13 @@ type mistake struct {
 // edit replaces old, which is there exactly once, by new.
 type edit struct{ file, old, new string }
 
-var table = flag.Bool("table", false, "let every check look for every mistake, not only those that must find it")
+var table = flag.Bool("table", false, "let every check look for every mistake, not only those that must find it, and write the tables of docs")
 
-// TestMistakes makes every mistake and demands that it is caught: a check that
-// catches nothing is no check. To see what catches which, and when:
+// TestMistakes makes every mistake and demands that it is caught, by the checks
+// that must catch it and when docs say so: a check that catches nothing is no
+// check. To see what catches which, and to write that down:
 //
-//	go test ./algo/algotest -run Mistakes -table -v -timeout 30m
+//	go test ./algo/algotest -run Mistakes -table -v -timeout 60m
 func TestMistakes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs the tests once for each mistake")
@@ -42,6 +43,7 @@ func TestMistakes(t *testing.T) {
 	var (
 		mu    sync.Mutex
 		found = make([]string, len(all))
+		rows  = readRows(t)
 	)
 	t.Run("all", func(t *testing.T) {
 		for i, m := range all {
@@ -49,8 +51,11 @@ func TestMistakes(t *testing.T) {
 				t.Parallel()
 				caught := m.make(t)
 				mu.Lock()
-				found[i] = fmt.Sprintf("| %s | %s |", m.what, strings.Join(caught, "; "))
+				found[i] = row(m.what, caught)
 				mu.Unlock()
+				if !*table && i >= len(mistakes) {
+					m.compare(t, rows, caught)
+				}
 				for by := range strings.FieldsSeq(m.by) {
 					if !slices.ContainsFunc(caught, func(c string) bool { return strings.HasPrefix(c, by) }) {
 						t.Errorf("not caught by %s, only by: %s", by, strings.Join(caught, "; "))
@@ -60,6 +65,68 @@ func TestMistakes(t *testing.T) {
 		}
 	})
 	t.Logf("\n| mistake | caught by |\n|---|---|\n%s", strings.Join(found, "\n"))
+	if *table {
+		writeRows(t, found[len(mistakes):])
+	}
+}
+
+// relayDoc has the table of relay's mistakes.
+const relayDoc = "../../docs/algorithms/relay.md"
+
+const tableHead = "| mistake | caught by, after |\n|---|---|\n"
+
+func row(what string, caught []string) string {
+	return fmt.Sprintf("| %s | %s |", what, strings.Join(caught, "; "))
+}
+
+// cut returns what relayDoc has before the rows of the table, the rows, and the
+// rest.
+func cut(t *testing.T) (before string, rows []string, after string) {
+	t.Helper()
+	doc, err := os.ReadFile(relayDoc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(doc), tableHead)
+	table, after, ends := strings.Cut(rest, "\n\n")
+	if !found || !ends {
+		t.Fatalf("%s has no table of mistakes", relayDoc)
+	}
+	return before, strings.Split(table, "\n"), after
+}
+
+// readRows returns what the table says, by mistake.
+func readRows(t *testing.T) map[string][]string {
+	t.Helper()
+	_, rows, _ := cut(t)
+	said := make(map[string][]string)
+	for _, r := range rows {
+		cells := strings.Split(r, " | ")
+		if len(cells) != 2 {
+			t.Fatalf("%s: no row of a table: %s", relayDoc, r)
+		}
+		said[strings.TrimPrefix(cells[0], "| ")] = strings.Split(strings.TrimSuffix(cells[1], " |"), "; ")
+	}
+	if len(rows) != len(relayMistakes) {
+		t.Errorf("%s tells of %d mistakes, and there are %d; write it with -table", relayDoc, len(rows), len(relayMistakes))
+	}
+	return said
+}
+
+func writeRows(t *testing.T, rows []string) {
+	t.Helper()
+	before, _, after := cut(t)
+	write(t, relayDoc, before+tableHead+strings.Join(rows, "\n")+"\n\n"+after)
+}
+
+// compare checks that the table says what has just been found.
+func (m mistake) compare(t *testing.T, said map[string][]string, caught []string) {
+	t.Helper()
+	for _, c := range caught {
+		if !slices.Contains(said[m.what], c) {
+			t.Errorf("%s says: %s; found: %s; write the table with -table, and read the difference", relayDoc, strings.Join(said[m.what], "; "), c)
+		}
+	}
 }
 
 // make runs the checks with the mistake in place and says which of them failed.

@@ -224,6 +224,17 @@ var relayMistakes = []mistake{
 		by:   "scenario",
 	},
 	{
+		what: "m30 an old incarnation is heard",
+		file: "relay/lock.go",
+		old:  " || m.Stamp.Incarnation != l.peers[from].incarnation:",
+		new:  ":",
+		also: []edit{
+			{"../internal/sim/step.go", "	back.keep(p.link)\n	other :=", "	other :="},
+			{"../internal/sim/step.go", "p.queue[0].link != back.link", "p.queue[0].link > back.link"},
+		},
+		by: "random",
+	},
+	{
 		what: "m31 a voter that has restarted takes part when nobody knew it",
 		file: "relay/relay.go",
 		old:  "if i != p.me && !slices.Equal(o.newborn, to) {",
@@ -238,6 +249,13 @@ var relayMistakes = []mistake{
 		by:   "random scenario",
 	},
 	{
+		what: "m33 a candidate that cannot win keeps asking",
+		file: "relay/candidate.go",
+		old:  "return up >= p.quorum",
+		new:  "return up >= 0",
+		by:   "scenario",
+	},
+	{
 		what: "m34 peers are newborn to other incarnations than those that there are",
 		file: "relay/relay.go",
 		old:  "if i != p.me && !slices.Equal(o.newborn, to) {",
@@ -246,21 +264,17 @@ var relayMistakes = []mistake{
 		by:   "scenario",
 	},
 	{
-		what: "m33 a candidate that cannot win keeps asking",
-		file: "relay/candidate.go",
-		old:  "return up >= p.quorum",
-		new:  "return up >= 0",
+		what: "m35 a vote that was lost with its link is not asked for",
+		file: "relay/lock.go",
+		old:  "		l.inquireAgain(l.met)\n",
+		new:  "",
 		by:   "scenario",
 	},
 	{
-		what: "m30 an old incarnation is heard",
-		file: "relay/lock.go",
-		old:  " || m.Stamp.Incarnation != l.peers[from].incarnation:",
-		new:  ":",
-		also: []edit{
-			{"../internal/sim/step.go", "	back.keep(p.link)\n	other :=", "	other :="},
-			{"../internal/sim/step.go", "p.queue[0].link != back.link", "p.queue[0].link > back.link"},
-		},
-		by: "random",
+		what: "m36 a term ends where a voter could hand the token on",
+		file: "relay/owner.go",
+		old:  "return l.turnTo(l.closest())",
+		new:  "return l.turnTo(-1)",
+		by:   "live",
 	},
 }

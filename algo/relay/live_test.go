@@ -150,6 +150,7 @@ func TestLive(t *testing.T) {
 			"one voter in reach":        oneVoter,
 			"voters restart in turn":    restartInTurn,
 			"only voters hear":          onlyVotersHear,
+			"two hear only the third":   pairCut,
 			"a token is lost":           tokenLost,
 			"requests that were served": servedRequests,
 		} {
@@ -242,6 +243,30 @@ func onlyVotersHear(t *testing.T) {
 		r.blocked[[2]int{last, 0}] = true
 		r.request(last)
 		r.until(last, 3*ttl)
+	}
+}
+
+// Two of three voters have no link to each other. The third hands the token to
+// either; they hand it to the third, which hears both (rule 13).
+func pairCut(t *testing.T) {
+	r := newRun(t, 3, ttl/1000)
+	r.stays = ttl / 1000
+	r.blocked[[2]int{0, 1}], r.blocked[[2]int{1, 0}] = true, true
+	r.do(sim.Step{Op: sim.Down, Peer: 0, Other: 1})
+	r.do(sim.Step{Op: sim.Down, Peer: 1, Other: 0})
+	for i := range r.names {
+		r.hot[i] = true
+	}
+	r.wait(5 * ttl)
+	var last [3]algo.Duration
+	for _, e := range r.entries {
+		if waited := e.at - last[e.peer]; waited > ttl/50 {
+			t.Fatalf("%s has waited for %v", r.names[e.peer], time.Duration(waited))
+		}
+		last[e.peer] = e.at
+	}
+	if len(r.entries) < 2000 || r.lost > 0 {
+		t.Errorf("%d entries, %d lost", len(r.entries), r.lost)
 	}
 }
 

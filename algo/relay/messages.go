@@ -61,7 +61,8 @@ type Renewed struct {
 	Term    Term
 	Ceiling algo.Token
 	Lease   Lease
-	Eldest  algo.Stamp // the first of those who wait, as far as the voter knows; may be zero
+	Eldest  algo.Stamp   // the first of those who wait, as far as the voter knows; may be zero
+	Now     algo.Instant // the voter's clock
 }
 
 // Release ends a term. Its sender had the token and has destroyed it.

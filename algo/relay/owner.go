@@ -23,6 +23,8 @@ type support struct {
 	ceiling  algo.Token
 	deadline algo.Instant
 	eldest   algo.Stamp
+	asked    algo.Instant // the voter's clock when it said so
+	got      algo.Instant // this peer's, when that came
 }
 
 // take makes this peer the owner of a term.
@@ -73,9 +75,8 @@ func (l *lock) act() bool {
 		return false
 	case l.inside:
 		return (l.deadline.Sub(l.now) < l.ttl/2 || l.ceiling-l.number < block/2) && l.renew() // rule 12
-	case !l.first && l.starves():
-		l.destroy(whyStarves) // rule 13
-		return true
+	case !l.first && l.starves(): // rule 13
+		return l.turnTo(l.closest())
 	}
 	switch next := l.next(); {
 	case next < 0:
@@ -117,6 +118,21 @@ func (l *lock) mayPass() bool {
 	return l.deadline.Sub(l.now) >= l.ttl/2 && l.lastNumber()+1 <= l.ceiling
 }
 
+// turnTo hands the token to a voter that knows of somebody who would starve, or
+// ends the term if there is none within reach (rule 13).
+func (l *lock) turnTo(voter int) bool {
+	switch {
+	case voter < 0:
+		l.destroy(whyStarves)
+		return true
+	case l.mayPass():
+		s := l.support[voter]
+		l.passTo(voter, request{asked: s.asked, got: s.got}, algo.Reason{Text: whyTurns, About: s.eldest})
+		return true
+	}
+	return l.renew()
+}
+
 // lastNumber is what a TOKEN from here says: an owner that never entered skips
 // one, so that no two of a term are alike (rule 11).
 func (l *lock) lastNumber() algo.Token {
@@ -148,13 +164,18 @@ func (l *lock) leave() {
 func (l *lock) pass(to int) {
 	w := l.waiting[to]
 	l.waiting[to] = request{}
+	l.passTo(to, w, algo.Reason{Text: whyPass, About: w.stamp})
+}
+
+// passTo sends the token to a peer whose clock is known from w.
+func (l *lock) passTo(to int, w request, why algo.Reason) {
 	l.number = l.lastNumber()
 	m := Token{Term: l.term, Number: l.number, Ceiling: l.ceiling, Lease: lease(w, l.deadline), Served: l.served}
 	if l.vote.term == l.term {
 		l.vote.owner = to
 	}
 	l.drop()
-	l.send(to, m, algo.Reason{Text: whyPass, About: w.stamp})
+	l.send(to, m, why)
 }
 
 // destroy ends the term (rule 5): its voters are free, and know the last number.
@@ -208,7 +229,8 @@ func (l *lock) receiveRenewed(from int, m Renewed) {
 		return
 	}
 	s := &l.support[from]
-	s.ceiling, s.deadline, s.eldest = max(s.ceiling, m.Ceiling), max(s.deadline, l.deadlineOf(m.Lease)), m.Eldest
+	s.ceiling, s.deadline = max(s.ceiling, m.Ceiling), max(s.deadline, l.deadlineOf(m.Lease))
+	s.eldest, s.asked, s.got = m.Eldest, m.Now, l.now
 	ceilings, deadlines := make([]algo.Token, 0, few), make([]algo.Instant, 0, few)
 	for _, v := range l.voters {
 		ceilings, deadlines = append(ceilings, l.support[v].ceiling), append(deadlines, l.support[v].deadline)
@@ -228,19 +250,33 @@ func (l *lock) receiveRenewed(from int, m Renewed) {
 // know of somebody who has waited longer than everybody the owner knows of, and
 // whom the owner would never hear (rule 13).
 func (l *lock) starves() bool {
-	first, count, named := l.lowest(), 0, 0
+	count, named := 0, 0
 	for _, v := range l.voters {
-		if v == l.me {
+		switch {
+		case v == l.me:
 			count++
-			continue
+		case l.knowsElder(v):
+			named++
 		}
-		e := l.support[v].eldest
-		if e.IsZero() || l.isServed(e) || l.gone(e) || first >= 0 && e.Compare(l.waiting[first].stamp) >= 0 {
-			continue
-		}
-		named++
 	}
 	return named > 0 && count+named >= l.quorum
+}
+
+// knowsElder says that a voter has named such a one.
+func (l *lock) knowsElder(voter int) bool {
+	e, first := l.support[voter].eldest, l.lowest()
+	return !e.IsZero() && !l.isServed(e) && !l.gone(e) && (first < 0 || e.Compare(l.waiting[first].stamp) < 0)
+}
+
+// closest returns the voter within reach that has named the eldest, or -1.
+func (l *lock) closest() int {
+	closest := -1
+	for _, v := range l.voters {
+		if v != l.me && l.reachable(v) && l.knowsElder(v) && (closest < 0 || l.support[v].eldest.Compare(l.support[closest].eldest) < 0) {
+			closest = v
+		}
+	}
+	return closest
 }
 
 // gone says that a request is an earlier incarnation's.
@@ -275,4 +311,7 @@ var (
 	whyLapsedToken  = algo.Reason{Text: "ends the term: the lease has ended while the token was on its way"}
 )
 
-const whyPass = "hands the token on: % has waited longest"
+const (
+	whyPass  = "hands the token on: % has waited longest"
+	whyTurns = "hands the token to a voter that hears %, which has waited longest"
+)

@@ -84,7 +84,7 @@ func (l *lock) append(e *encoder) {
 	e.stamp(l.term)
 	e.numbers(int64(l.number), int64(l.ceiling), int64(l.deadline), int64(l.rest), int64(l.owner.asked))
 	for _, s := range l.support {
-		e.numbers(int64(s.ceiling), int64(s.deadline))
+		e.numbers(int64(s.ceiling), int64(s.deadline), int64(s.asked), int64(s.got))
 		e.stamp(s.eldest)
 	}
 }

@@ -136,7 +136,7 @@ func (l *lock) renewVote(c claim) {
 	v.expiry, v.ceiling = l.now.Add(l.ttl), max(v.ceiling, c.number+block)
 	v.renewed, v.owner = true, c.from
 	l.promise(v.ceiling)
-	l.sendAs(c.from, Renewed{Term: c.term, Ceiling: v.ceiling, Lease: lease(c.request, v.expiry), Eldest: l.eldest()}, true, whyRenewed)
+	l.sendAs(c.from, Renewed{Term: c.term, Ceiling: v.ceiling, Lease: lease(c.request, v.expiry), Eldest: l.eldest(), Now: l.now}, true, whyRenewed)
 }
 
 // eldest names the request that has waited longest, as far as this voter knows.

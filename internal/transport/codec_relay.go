@@ -24,7 +24,7 @@ func relaySize(m algo.Message) int {
 	case relay.Vote:
 		return stampSize + 6*numberSize
 	case relay.Renewed:
-		return 2*stampSize + 4*numberSize
+		return 2*stampSize + 5*numberSize
 	case relay.Release:
 		return (1+len(m.Served))*stampSize + numberSize
 	case relay.Token:
@@ -53,7 +53,7 @@ func encodeRelay(dst *wire.Packet, m algo.Message) bool {
 	case relay.Renew:
 		dst.Message = &wire.Packet_RelayRenew{RelayRenew: &wire.RelayRenew{Term: encodeStamp(m.Term), Number: uint64(m.Number), NowNs: int64(m.Now)}}
 	case relay.Renewed:
-		renewed := &wire.RelayRenewed{Term: encodeStamp(m.Term), Ceiling: uint64(m.Ceiling), Lease: encodeLease(m.Lease)}
+		renewed := &wire.RelayRenewed{Term: encodeStamp(m.Term), Ceiling: uint64(m.Ceiling), Lease: encodeLease(m.Lease), NowNs: int64(m.Now)}
 		if !m.Eldest.IsZero() {
 			renewed.Eldest = encodeStamp(m.Eldest)
 		}
@@ -182,7 +182,7 @@ func (f *fields) renew(m *wire.RelayRenew) relay.Renew {
 }
 
 func (f *fields) renewed(m *wire.RelayRenewed) relay.Renewed {
-	renewed := relay.Renewed{Term: f.stamp("term", m.GetTerm()), Ceiling: f.token("ceiling", m.GetCeiling()), Lease: f.lease(m.GetLease())}
+	renewed := relay.Renewed{Term: f.stamp("term", m.GetTerm()), Ceiling: f.token("ceiling", m.GetCeiling()), Lease: f.lease(m.GetLease()), Now: f.instant("now", m.GetNowNs())}
 	if m.GetEldest() != nil {
 		renewed.Eldest = f.stamp("eldest", m.GetEldest())
 	}

@@ -41,7 +41,7 @@ func samples() []node.Packet {
 		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: relay.Inquire{Term: stamp, Ballot: most}, Upkeep: true},
 		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: relay.Yield{Term: stamp, Ballot: most}, Upkeep: true},
 		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: relay.Renew{Term: stamp, Number: algo.Token(most), Now: maxInstant}, Upkeep: true},
-		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: relay.Renewed{Term: stamp, Ceiling: algo.Token(most), Lease: lease, Eldest: stamp}, Upkeep: true},
+		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: relay.Renewed{Term: stamp, Ceiling: algo.Token(most), Lease: lease, Eldest: stamp, Now: maxInstant}, Upkeep: true},
 		{Number: 7, Lock: "x", Message: relay.Renewed{Term: stamp}},
 		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: relay.Release{Term: stamp, Number: algo.Token(most), Served: served}, Upkeep: true},
 		{Number: 8, Lock: "x", Message: relay.Release{Term: stamp}},

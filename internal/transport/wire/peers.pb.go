@@ -1964,7 +1964,8 @@ type RelayRenewed struct {
 	Term          *Stamp                 `protobuf:"bytes,1,opt,name=term,proto3" json:"term,omitempty"`
 	Ceiling       uint64                 `protobuf:"varint,2,opt,name=ceiling,proto3" json:"ceiling,omitempty"`
 	Lease         *Lease                 `protobuf:"bytes,3,opt,name=lease,proto3" json:"lease,omitempty"`
-	Eldest        *Stamp                 `protobuf:"bytes,4,opt,name=eldest,proto3" json:"eldest,omitempty"` // left out if nobody waits
+	Eldest        *Stamp                 `protobuf:"bytes,4,opt,name=eldest,proto3" json:"eldest,omitempty"`             // left out if nobody waits
+	NowNs         int64                  `protobuf:"varint,5,opt,name=now_ns,json=nowNs,proto3" json:"now_ns,omitempty"` // the sender's clock
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2025,6 +2026,13 @@ func (x *RelayRenewed) GetEldest() *Stamp {
 		return x.Eldest
 	}
 	return nil
+}
+
+func (x *RelayRenewed) GetNowNs() int64 {
+	if x != nil {
+		return x.NowNs
+	}
+	return 0
 }
 
 type RelayRelease struct {
@@ -2304,12 +2312,13 @@ const file_peers_proto_rawDesc = "" +
 	"RelayRenew\x12)\n" +
 	"\x04term\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x04term\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x15\n" +
-	"\x06now_ns\x18\x03 \x01(\x03R\x05nowNs\"\xaf\x01\n" +
+	"\x06now_ns\x18\x03 \x01(\x03R\x05nowNs\"\xc6\x01\n" +
 	"\fRelayRenewed\x12)\n" +
 	"\x04term\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x04term\x12\x18\n" +
 	"\aceiling\x18\x02 \x01(\x04R\aceiling\x12+\n" +
 	"\x05lease\x18\x03 \x01(\v2\x15.conch.peers.v1.LeaseR\x05lease\x12-\n" +
-	"\x06eldest\x18\x04 \x01(\v2\x15.conch.peers.v1.StampR\x06eldest\"\x80\x01\n" +
+	"\x06eldest\x18\x04 \x01(\v2\x15.conch.peers.v1.StampR\x06eldest\x12\x15\n" +
+	"\x06now_ns\x18\x05 \x01(\x03R\x05nowNs\"\x80\x01\n" +
 	"\fRelayRelease\x12)\n" +
 	"\x04term\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x04term\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12-\n" +
