@@ -44,9 +44,6 @@ func (n *Node) Acquire(ctx context.Context, name string) (*Hold, error) {
 		if err := n.await(ctx, w); err != nil {
 			return nil, err
 		}
-		if w.granted != nil {
-			n.guard.look()
-		}
 		if !errors.Is(n.guard.cause(&w.hold), ErrLost) {
 			return &w.hold, nil
 		}
