@@ -133,6 +133,9 @@ type Tuning struct {
 	Drift int64
 }
 
+// DefaultTTL is the TTL of a Config that names none.
+const DefaultTTL = 5 * time.Second
+
 // MinTTL is the shortest TTL: below it, heartbeats would come too often.
 const MinTTL = 100 * time.Millisecond
 
@@ -146,7 +149,6 @@ const MaxDrift = 100_000
 const (
 	clusterMax     = 200 // bytes of a cluster's name
 	defaultCluster = "conch"
-	defaultTTL     = 5 * time.Second
 	defaultDrift   = 1000    // parts per million
 	traceCap       = 1 << 30 // bytes
 )
@@ -232,7 +234,7 @@ func (c *Config) complete() (Peers, error) {
 		c.Algorithm = roster.Default
 	}
 	if c.TTL == 0 {
-		c.TTL = defaultTTL
+		c.TTL = DefaultTTL
 	}
 	if c.TTL < MinTTL {
 		return nil, fmt.Errorf("Config.TTL is %s, the least is %s", c.TTL, MinTTL)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,9 +50,11 @@ func peerCommand() *cobra.Command {
 	f.StringArrayVar(&o.peers, "peer", nil, "a peer, NAME=HOST:PORT; once for each, this one included")
 	f.StringVar(&o.Listen, "listen", "", "address to listen on (default: this peer's own among the peers)")
 	f.StringVar(&o.Advertise, "advertise", "", "address at which the others reach this peer, where addresses are translated; shown in status, the others use their own lists")
-	f.StringVar(&o.Algorithm, "algorithm", "", "ricart-agrawala or token-ring; the same at all peers (default ricart-agrawala)")
+	f.StringVar(&o.Algorithm, "algorithm", "", fmt.Sprintf("%s; the same at all peers (default %s)", strings.Join(roster.Names(), " or "), roster.Default))
 	f.StringVar(&o.Cluster, "cluster", "", "name of the cluster; peers of another are refused (default conch)")
-	f.DurationVar(&o.TTL, "ttl", 0, "how soon silence is noticed; the same at all peers (default 5s)")
+	f.DurationVar(&o.TTL, "ttl", 0, "how long a lease lasts unless it is renewed, and how soon silence is noticed; the same at all peers (default 5s)")
+	f.DurationVar(&o.Tuning.Linger, "linger", 0, "how long a lock that nobody wants stays where it was last; at most a third of the ttl (default a quarter)")
+	f.Int64Var(&o.Tuning.Drift, "drift", 0, "by how much the rates of two machines' clocks may differ, in parts per million; the same at all peers (default 1000)")
 	f.StringVar(&o.Dir, "dir", "", "directory for what must survive a restart; this peer's alone")
 	f.BoolVar(&o.trace, "trace", false, "write every event to a trace, NAME.ndjson in --trace-dir")
 	f.StringVar(&o.TraceDir, "trace-dir", "", "directory for the trace, and turns it on (default: that of --dir)")
@@ -97,6 +100,12 @@ func (o *peerOptions) check(cmd *cobra.Command) error {
 	}
 	if o.TTL != 0 && o.TTL < conch.MinTTL {
 		return usage("--ttl %s: the least is %s", o.TTL, conch.MinTTL)
+	}
+	if most := cmp.Or(o.TTL, conch.DefaultTTL) / 3; o.Tuning.Linger < 0 || o.Tuning.Linger > most {
+		return usage("--linger %s: at most a third of the TTL, %s", o.Tuning.Linger, most)
+	}
+	if o.Tuning.Drift < 0 || o.Tuning.Drift > conch.MaxDrift {
+		return usage("--drift %d: from 1 to %d parts per million", o.Tuning.Drift, conch.MaxDrift)
 	}
 	if o.Algorithm != "" {
 		if _, err := roster.New(o.Algorithm); err != nil {

@@ -89,8 +89,8 @@ const roundTrips = 4
 // Validate returns an error that says what no run can be made of.
 func (t Timed) Validate() error {
 	switch {
-	case t.TTL < 1000 || t.TTL > algo.Duration(time.Hour):
-		return fmt.Errorf("a lease of %v: the least is 1µs, the most 1h", time.Duration(t.TTL))
+	case t.TTL < minTTL || t.TTL > algo.Duration(time.Hour):
+		return fmt.Errorf("a lease of %v: the least is %v, the most 1h", time.Duration(t.TTL), time.Duration(minTTL))
 	case t.Length < 0:
 		return fmt.Errorf("time does not go back")
 	case t.Voters > t.Peers:
