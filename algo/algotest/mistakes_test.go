@@ -1,18 +1,18 @@
 package algotest_test
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/conchlock/conch/internal/overlay"
 )
 
 // mistake is an edit that breaks a rule. It is laid over the code while the
@@ -116,7 +116,10 @@ func readRows(t *testing.T) map[string][]string {
 func writeRows(t *testing.T, rows []string) {
 	t.Helper()
 	before, _, after := cut(t)
-	write(t, relayDoc, before+tableHead+strings.Join(rows, "\n")+"\n\n"+after)
+	doc := before + tableHead + strings.Join(rows, "\n") + "\n\n" + after
+	if err := os.WriteFile(relayDoc, []byte(doc), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // compare checks that the table says what has just been found.
@@ -131,42 +134,16 @@ func (m mistake) compare(t *testing.T, said map[string][]string, caught []string
 
 // make runs the checks with the mistake in place and says which of them failed.
 func (m mistake) make(t *testing.T) []string {
-	dir := t.TempDir()
-	replace := make(map[string]string)
-	for i, e := range append([]edit{{m.file, m.old, m.new}}, m.also...) {
-		file, err := filepath.Abs(filepath.Join("..", e.file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		from := file
-		if before := replace[file]; before != "" {
-			from = before
-		}
-		code, err := os.ReadFile(from)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := strings.Count(string(code), e.old); n != 1 {
-			t.Fatalf("%s has %d times, not once: %s", e.file, n, e.old)
-		}
-		replace[file] = filepath.Join(dir, fmt.Sprintf("edited%d.go", i))
-		write(t, replace[file], strings.Replace(string(code), e.old, e.new, 1))
+	var edits []overlay.Edit
+	for _, e := range append([]edit{{m.file, m.old, m.new}}, m.also...) {
+		edits = append(edits, overlay.Edit{File: filepath.Join("..", e.file), Old: e.old, New: e.new})
 	}
-	overlay := filepath.Join(dir, "overlay.json")
-	list, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, overlay, string(list))
-	args := append([]string{"test", "-short", "-vet=off", "-timeout", "5m", "-overlay", overlay, "-run", m.tests()}, m.packages()...)
-	out, err := exec.Command("go", args...).CombinedOutput()
-	if strings.Contains(string(out), "[build failed]") || strings.Contains(string(out), "[setup failed]") {
-		t.Fatalf("%s", out)
-	}
-	if err == nil {
+	args := append([]string{"-short", "-timeout", "5m", "-run", m.tests()}, m.packages()...)
+	out, passed := overlay.Test(t, edits, args...)
+	if passed {
 		return nil
 	}
-	return catchers(string(out))
+	return catchers(out)
 }
 
 // tests names the checks to run: those that must catch the mistake, or with
@@ -217,15 +194,8 @@ var failures = []struct {
 func catchers(output string) (caught []string) {
 	for _, f := range failures {
 		if found := f.match.FindStringSubmatch(output); found != nil {
-			caught = append(caught, fmt.Sprintf(f.by, found[1]))
+			caught = append(caught, fmt.Sprintf(f.by, strings.ReplaceAll(found[1], "_", " ")))
 		}
 	}
 	return caught
-}
-
-func write(t *testing.T, name, text string) {
-	t.Helper()
-	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -29,6 +29,10 @@ type hold struct {
 	over     time.Time // when it was over at the latest, by the peer's clock; zero: it does not say
 
 	pairs []*pair // those not yet judged
+
+	past      trace.Past // what happened before the entry; only if it is not ordered after all of the frontier
+	behind    []*hold    // those that this one took off the frontier
+	forgotten bool       // there were such, but they are not kept any more
 }
 
 // ending is how a hold came to its end.
@@ -47,7 +51,8 @@ const (
 type entry struct {
 	token algo.Token
 	who   int
-	at    int64 // nanoseconds of the wall clock
+	index uint64 // of the enter event
+	at    int64  // nanoseconds of the wall clock
 	pos   trace.Pos
 	clean bool // ended with an exit, and its caller knew of it
 	gone  bool // ended with its peer
@@ -59,7 +64,8 @@ type entry struct {
 // Of those the frontier is enough: the holds that no other hold is known to
 // have followed. If every hold of the frontier ended before this one began,
 // then so did all that they followed; and if this one overlaps any hold at
-// all, it is not ordered after one of the frontier either.
+// all, it is not ordered after one of the frontier either. But the clocks may
+// say that this one was over before one of the frontier began; see behind.
 func (c *checker) enter(l *lock, t *turn, e *trace.Merged) {
 	h := &hold{who: e.Who, peer: e.Peer, token: e.Token, enter: e.Pos, index: e.Index, blind: e.Past.Blind, at: e.At}
 	if e.Lease > 0 {
@@ -67,18 +73,20 @@ func (c *checker) enter(l *lock, t *turn, e *trace.Merged) {
 	}
 	t.hold = h
 	t.entries++
-	repeated := c.token(l, h)
+	c.token(l, h, e.Past)
+	remembered := false
 	l.frontier = slices.DeleteFunc(l.frontier, func(earlier *hold) bool {
-		if !repeated && h.token <= earlier.token && e.Past.Has(earlier.who, earlier.index) {
-			c.violation(tokens, l.name, []trace.Pos{earlier.enter, h.enter},
-				"%s enters with token %d after %s did with token %d: tokens must grow", h.peer, h.token, earlier.peer, earlier.token)
-		}
 		if earlier.ended != notYet && e.Past.Has(earlier.who, earlier.endIndex) {
+			l.follow(h, earlier)
 			return true
+		}
+		if !remembered {
+			h.past, remembered = e.Past.Clone(), true
 		}
 		if earlier.ended != notYet && c.overBefore(earlier, h) {
 			// As far as is known now; the end of the record decides.
 			c.pending = append(c.pending, pending{l, &pair{a: earlier, b: h, after: e.Past.Has(earlier.who, earlier.index), done: true}})
+			l.follow(h, earlier)
 			return true
 		}
 		// In this order of events, an end that was not seen yet comes later.
@@ -87,22 +95,44 @@ func (c *checker) enter(l *lock, t *turn, e *trace.Merged) {
 	})
 	l.frontier = append(l.frontier, h)
 	if len(l.frontier) > frontierMax {
-		l.frontier = l.frontier[1:] // long past the first findings
+		l.frontier = l.frontier[1:] // long past the first findings, unless the clocks clear them all
+		l.crowded = true
 	}
 }
+
+// follow notes that h takes earlier off the frontier.
+func (l *lock) follow(h, earlier *hold) {
+	h.behind = append(h.behind, earlier)
+	if l.trail = append(l.trail, earlier); len(l.trail) > trailMax {
+		oldest := l.trail[0]
+		oldest.behind, oldest.forgotten = nil, oldest.behind != nil
+		l.trail = l.trail[1:]
+	}
+}
+
+// trailMax bounds how many holds are kept once they are off the frontier.
+const trailMax = 1000
 
 // frontierMax bounds the work on a lock that is broken beyond repair.
 const frontierMax = 64
 
-// token keeps h's token and says whether it is one that came before.
-func (c *checker) token(l *lock, h *hold) bool {
+// token keeps h's token and compares it with those that came before. The
+// frontier does not suffice for that: a hold that the clocks have put behind
+// another may be the one that h knew of.
+func (c *checker) token(l *lock, h *hold, past trace.Past) {
 	at, found := slices.BinarySearchFunc(l.entries, h.token, func(x entry, t algo.Token) int { return cmp.Compare(x.token, t) })
 	if found {
 		c.violation(tokens, l.name, []trace.Pos{l.entries[at].pos, h.enter},
 			"token %d was given twice, to %s and to %s", h.token, c.names[l.entries[at].who], h.peer)
 	}
-	l.entries = slices.Insert(l.entries, at, entry{token: h.token, who: h.who, pos: h.enter, at: h.at.UnixNano()})
-	return found
+	for i := len(l.entries) - 1; i >= at && !found; i-- {
+		if x := &l.entries[i]; past.Has(x.who, x.index) {
+			c.violation(tokens, l.name, []trace.Pos{x.pos, h.enter},
+				"%s enters with token %d after %s did with token %d: tokens must grow", h.peer, h.token, c.names[x.who], x.token)
+			break
+		}
+	}
+	l.entries = slices.Insert(l.entries, at, entry{token: h.token, who: h.who, index: h.index, pos: h.enter, at: h.at.UnixNano()})
 }
 
 // lease takes what an event says of how long the hold may last.

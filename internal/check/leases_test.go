@@ -278,6 +278,23 @@ var leaseCases = []struct {
 		s.wait(3 * time.Second)
 		s.stay("c", 7)
 	}, want: False, rule: "fencing tokens", says: "token 7 was given twice"},
+	{name: "a smaller token than its own last one, and c was in between", clocks: true, play: func(s *scene) {
+		s.exit("b", 7)
+		s.ahead("c")
+		s.wait(2 * time.Second)
+		s.stay("c", 8)
+		s.ahead("b")
+		s.ahead("b")
+		s.wait(2 * time.Second)
+		s.stay("b", 6)
+	}, want: False},
+	{name: "it overlaps a hold that its peer's next one hides", clocks: true, play: func(s *scene) {
+		s.ahead("c") // in the order of events c comes after both holds of b
+		s.stay("c", 8)
+		s.exit("b", 7)
+		s.wait(2 * time.Second)
+		s.stay("b", 9)
+	}, want: Unknown, rule: "mutual exclusion", says: "b (token 7) left, and no message says that this was before c (token 8) entered; by the clocks of the traces it ended 5ms after that entry"},
 	{name: "a waiter is killed", play: func(s *scene) {
 		s.exit("b", 7)
 		s.message("b", "c", time.Millisecond)
@@ -352,6 +369,60 @@ func TestManyAfterOne(t *testing.T) {
 		if r := texts(s.run).run(); r.Verdict != True || len(r.Broken) != 1 || r.Broken[0].Next != "c" {
 			t.Errorf("crash recorded %v: %s %+v", kill, r.Verdict, r.Findings)
 		}
+	}
+}
+
+// TestManyBefore has a hold that was over before many others began, and comes
+// after them in the order of events.
+func TestManyBefore(t *testing.T) {
+	for _, c := range []struct {
+		stays algo.Token
+		want  Verdict
+	}{{100, True}, {trailMax + 10, Unknown}} {
+		s := newScene(true, map[algo.PeerName]time.Duration{})
+		s.clock["c"] += 100_000
+		s.stay("c", 8)
+		for i := range c.stays {
+			s.wait(2 * time.Second)
+			s.stay("b", 9+i)
+		}
+		if r := texts(s.run).run(); r.Verdict != c.want {
+			t.Errorf("%d stays: %s %+v", c.stays, r.Verdict, r.Findings)
+		}
+	}
+}
+
+// TestLeaseComesLater has holds that get a lease by their extension only, as no
+// algorithm does; whatever a trace says, the checker does not panic.
+func TestLeaseComesLater(t *testing.T) {
+	s := newScene(true, map[algo.PeerName]time.Duration{})
+	s.clock["c"] += 1000
+	for i, peer := range []algo.PeerName{"c", "b", "b"} {
+		s.event(peer, trace.Event{Kind: trace.Request})
+		s.event(peer, trace.Event{Kind: trace.Enter, Token: algo.Token(7 + i)})
+		s.extend(peer, algo.Token(7+i))
+		s.exit(peer, algo.Token(7+i))
+		s.wait(2 * time.Second)
+	}
+	if r := texts(s.run).run(); r.Verdict != True {
+		t.Errorf("%s %+v", r.Verdict, r.Findings)
+	}
+}
+
+// TestManyBesides has so many pairs that wait for the end of one hold that the
+// overlap among them is not kept.
+func TestManyBesides(t *testing.T) {
+	s := newScene(true, map[algo.PeerName]time.Duration{})
+	s.ahead("c")
+	for i := range algo.Token(pairsMax + 5) {
+		s.stay("c", 8+i)
+	}
+	s.enter("b", 200)
+	s.stay("c", 201)
+	s.clock["b"] += 10_000
+	s.exit("b", 200)
+	if r := texts(s.run).run(); r.Verdict != Unknown {
+		t.Errorf("%s %+v", r.Verdict, r.Findings)
 	}
 }
 

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"time"
+
 	"github.com/conchlock/conch/internal/trace"
 	"github.com/conchlock/conch/internal/trace/tracetest"
 )
@@ -8,23 +10,60 @@ import (
 // oracle judges a whole trace at once, in the most obvious way: it builds the
 // graph of all events, closes it over, and compares every pair of holds. It
 // expects a record that is whole and in order.
-func oracle(t tracetest.Trace) (worst [ruleCount]Verdict) {
-	o := newGraph(t)
-	set := func(r rule, v Verdict) {
-		if worst[r] != False {
-			worst[r] = v
-		}
-	}
-	o.turns(set)
-	for i, a := range o.holds {
-		for _, b := range o.holds[i+1:] {
-			if a.lock == b.lock {
-				o.compare(a, b, set)
+func oracle(t tracetest.Trace) *judgement {
+	j := &judgement{graph: newGraph(t)}
+	j.turns(j.set)
+	clocks := newOffsets(j.graph)
+	j.contradict = clocks.back || !clocks.possible()
+	order := j.order(clocks)
+	for i, a := range j.holds {
+		for k, b := range j.holds[:i] {
+			if a.lock != b.lock {
+				continue
+			}
+			v := j.compare(b, a, clocks, j.set)
+			j.set(exclusion, v)
+			if v == False || v == Unknown && !order[i][k] && !order[k][i] && j.chained != False {
+				j.chained = v
 			}
 		}
 	}
-	o.links(set)
-	return worst
+	j.links(j.set)
+	return j
+}
+
+// judgement is what the oracle thinks of a run.
+type judgement struct {
+	*graph
+	worst [ruleCount]Verdict
+
+	// chained is the verdict on exclusion of whoever infers that two holds were
+	// one after the other from a third that was between them. The checker can,
+	// if it comes across the third in time; so both answers are right.
+	chained    Verdict
+	contradict bool // the clocks cannot all have run at one rate
+}
+
+func (j *judgement) set(r rule, v Verdict) {
+	if j.worst[r] != False && v != "" {
+		j.worst[r] = v
+	}
+}
+
+// allows says whether v is a right answer to r.
+func (j *judgement) allows(r rule, v Verdict) bool {
+	right := func(want Verdict) bool { return v == want || want == "" && v == True }
+	switch {
+	case j.worst[r] == False:
+		return v == False
+	case (r == exclusion || r == tokens) && j.contradict:
+		return v != False
+	case r == exclusion && right(j.chained):
+		return true
+	case r == tokens && j.worst[exclusion] != "" && v == True:
+		return true // a doubt that only clocks raise is not looked for behind a doubt about exclusion
+	}
+	return right(j.worst[r])
 }
 
 // node is an event with all that happened before it.
@@ -44,8 +83,13 @@ type stayed struct {
 	lock       string
 	enter, end int // end: the exit, the loss, or the start that shows a death; -1
 	how        ending
-	peer       string
+	who        int
 	token      uint64
+
+	leased    bool
+	givenBack bool      // its caller did not know of it
+	deadline  time.Time // by the holder's clock, as all times here
+	over      time.Time // when it was over at the latest; zero: nobody knows
 }
 
 func newGraph(t tracetest.Trace) *graph {
@@ -100,6 +144,7 @@ func (g *graph) turns(set func(rule, Verdict)) {
 		leave := func(lock string, end int, how ending) {
 			h := &g.holds[inside[lock]-1]
 			h.end, h.how = end, how
+			h.over = g.over(h)
 			inside[lock] = 0
 		}
 		for _, i := range g.peers[k] {
@@ -120,9 +165,14 @@ func (g *graph) turns(set func(rule, Verdict)) {
 						set(exclusion, False)
 						leave(e.Lock, -1, unseen)
 					}
-					g.holds = append(g.holds, stayed{lock: e.Lock, enter: i, end: -1, how: unended, peer: string(e.Peer), token: uint64(e.Token)})
+					g.holds = append(g.holds, stayed{
+						lock: e.Lock, enter: i, end: -1, how: unended, who: k, token: uint64(e.Token),
+						leased: e.Lease > 0, deadline: e.At.Add(e.Lease),
+					})
 					inside[e.Lock] = len(g.holds)
 				}
+			case trace.Extend:
+				g.extend(inside[e.Lock], e, set)
 			case trace.Exit, trace.Lost:
 				if inside[e.Lock] == 0 {
 					set(requests, False)
@@ -135,8 +185,9 @@ func (g *graph) turns(set func(rule, Verdict)) {
 				if e.Kind == trace.Lost {
 					how = lost
 				}
+				g.holds[inside[e.Lock]-1].givenBack = e.Reason == trace.GivenBack
 				leave(e.Lock, i, how)
-			case trace.Start, trace.Stop:
+			case trace.Start, trace.Stop, trace.Crash:
 				for lock, h := range inside {
 					if h > 0 {
 						leave(lock, i, died)
@@ -156,24 +207,29 @@ func (g *graph) turns(set func(rule, Verdict)) {
 	}
 }
 
-// compare judges two holds of one lock.
-func (g *graph) compare(a, b stayed, set func(rule, Verdict)) {
-	if a.token == b.token ||
-		g.before[a.enter][b.enter] && b.token < a.token || g.before[b.enter][a.enter] && a.token < b.token {
+// compare judges two holds of one lock: their tokens, and whether they were
+// one after the other, which it returns.
+func (g *graph) compare(a, b stayed, clocks *offsets, set func(rule, Verdict)) Verdict {
+	knew, known := g.before[a.enter][b.enter], g.before[b.enter][a.enter]
+	if a.token == b.token || knew && b.token < a.token || known && a.token < b.token {
 		set(tokens, False)
 	}
-	ordered := func(x, y stayed) bool { return x.how != unseen && x.end >= 0 && g.before[x.end][y.enter] }
-	if ordered(a, b) || ordered(b, a) {
-		return
+	if g.ordered(a, b) || g.ordered(b, a) {
+		return ""
+	}
+	if a.leased || b.leased {
+		return g.compareLeased(a, b, clocks, set)
 	}
 	switch {
-	case a.how == exited && b.how == exited,
-		a.how == exited && g.before[a.enter][b.enter],
-		b.how == exited && g.before[b.enter][a.enter]:
-		set(exclusion, False)
-	default:
-		set(exclusion, Unknown)
+	case a.how == exited && b.how == exited, a.how == exited && knew, b.how == exited && known:
+		return False
 	}
+	return Unknown
+}
+
+// ordered says that messages show that x was over when y began.
+func (g *graph) ordered(x, y stayed) bool {
+	return x.how != unseen && x.end >= 0 && g.before[x.end][y.enter]
 }
 
 // links judges every pair of messages between two peers.

@@ -17,7 +17,8 @@ type pair struct {
 }
 
 // pairsMax bounds how many pairs wait for the end of one hold: a holder that
-// was killed, and that others go on without, has one with each of them.
+// was killed, and that others go on without, has one with each of them. If it
+// was over before the first of them, then so it was before those that follow.
 const pairsMax = 64
 
 // pair judges p, now or when the holds have ended.
@@ -26,8 +27,12 @@ func (c *checker) pair(l *lock, p *pair) {
 		return
 	}
 	for _, h := range [...]*hold{p.a, p.b} {
-		if h.ended == notYet && len(h.pairs) < pairsMax {
+		switch {
+		case h.ended != notYet:
+		case len(h.pairs) < pairsMax:
 			h.pairs = append(h.pairs, p)
+		default:
+			l.crowded = true
 		}
 	}
 }
@@ -83,10 +88,27 @@ func (c *checker) settle(l *lock, p *pair) {
 	case c.overBefore(b, a):
 		c.cleared++
 		c.growth(l, b, a)
+		c.behind(l, a, b)
 	case a.token > b.token:
 		c.unclear(l, p, b, a)
 	default:
 		c.unclear(l, p, a, b)
+	}
+}
+
+// behind compares b, which by the clocks was over before a began, with those
+// that a has followed. When b entered, which in the order of events comes after
+// that, a was on the frontier instead of them. None of them knew of b when it
+// left, so that only the clocks can judge here, too.
+func (c *checker) behind(l *lock, a, b *hold) {
+	for _, x := range a.behind {
+		if !b.past.Has(x.who, x.endIndex) {
+			c.settle(l, &pair{a: x, b: b, after: b.past.Has(x.who, x.index), done: true})
+		}
+	}
+	if a.forgotten || l.crowded {
+		c.doubt(exclusion, l.name, []trace.Pos{a.enter, b.enter}, "by the clocks of the traces %s (token %d) was inside before %s (token %d), and whether before others as well cannot be told: there are too many",
+			b.peer, b.token, a.peer, a.token)
 	}
 }
 

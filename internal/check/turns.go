@@ -13,6 +13,8 @@ type lock struct {
 	turns []turn // by peer
 
 	frontier []*hold // see enter
+	trail    []*hold // that were on it last
+	crowded  bool    // of so many holds at once, not every pair was kept
 	entries  []entry // by token
 
 	sends  int
