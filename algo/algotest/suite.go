@@ -143,8 +143,10 @@ func (s Suite) timed() []sim.Explorer {
 		{Config: config(3, 3), Requests: 1, Askers: 2, Met: true, Passes: 4},
 		{Config: config(3, 3), Requests: 1, Askers: 2, Met: true, Restarts: 1, Passes: 5},
 		{Config: config(3, 3), Requests: 1, Met: true, Passes: 1},
+		{Config: config(3, 3), Requests: 1, Askers: 2, Met: true, Replaces: 1, Passes: 4},
+		{Config: config(3, 3), Requests: 1, Askers: 2, Met: true, Restarts: 1, Replaces: 1, Passes: 1},
 	}
-	usual := []sim.Explorer{ // to the end, but for the last
+	usual := []sim.Explorer{ // to the end, but for most with three peers
 		{Config: config(1, 3), Requests: 2, Cancels: 1, Restarts: 1, Passes: 8},
 		{Config: config(2, 7), Requests: 1, Met: true, Passes: 3},
 		{Config: config(2, 13), Requests: 2, Met: true, Passes: 2},
@@ -153,6 +155,10 @@ func (s Suite) timed() []sim.Explorer {
 		{Config: config(3, 3), Requests: 1, Askers: 2, Met: true, Restarts: 1},
 		{Config: config(3, 13), Requests: 1, Askers: 2, Met: true, Passes: 1},
 		{Config: config(3, 13), Requests: 1, Askers: 2, Met: true, Restarts: 1, Passes: 1},
+		{Config: config(2, 7), Requests: 1, Met: true, Replaces: 2, Passes: 1},
+		{Config: config(2, 13), Requests: 1, Met: true, Restarts: 1, Replaces: 1, Passes: 1},
+		{Config: config(3, 13), Requests: 1, Askers: 1, Met: true, Replaces: 1},
+		{Config: config(3, 3), Requests: 1, Askers: 2, Met: true, Replaces: 1},
 	}
 	deep := []sim.Explorer{
 		{Config: config(2, 3), Requests: 1, Met: true, Passes: 6},
@@ -164,6 +170,11 @@ func (s Suite) timed() []sim.Explorer {
 		{Config: config(3, 7), Requests: 1, Askers: 2, Met: true, Passes: 2},
 		{Config: config(3, 13), Requests: 1, Askers: 2, Met: true, Restarts: 1, Cancels: 1, Passes: 2},
 		{Config: config(3, 13), Requests: 1, Askers: 1, Met: true, Restarts: 2, Passes: 2},
+		{Config: config(2, 7), Requests: 1, Met: true, Replaces: 2, Passes: 2},
+		{Config: config(3, 3), Requests: 1, Askers: 2, Met: true, Replaces: 1},
+		{Config: config(3, 7), Requests: 1, Askers: 2, Met: true, Replaces: 1, Passes: 1},
+		{Config: config(3, 13), Requests: 1, Askers: 1, Met: true, Replaces: 2, Passes: 1},
+		{Config: config(3, 13), Requests: 1, Askers: 1, Met: true, Restarts: 1, Replaces: 1, Passes: 1},
 	}
 	for i := range brief {
 		brief[i].MaxStates = 60_000

@@ -35,14 +35,16 @@ type request struct {
 // step takes one input. First what time has brought about, then what happened,
 // then what follows.
 func (l *lock) step(in algo.Input) {
+	if in.Kind == algo.Release {
+		l.lookOwner() // what is lost already is not left
+		l.leave()     // before a claim of its own is granted: that must not extend it
+	}
 	l.look()
 	switch in.Kind {
 	case algo.Acquire:
 		l.acquire()
 	case algo.Cancel:
 		l.cancel()
-	case algo.Release:
-		l.leave()
 	case algo.Receive:
 		l.receive(l.from, in.Message)
 	case algo.Contact:

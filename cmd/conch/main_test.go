@@ -82,6 +82,7 @@ func TestBadUsage(t *testing.T) {
 		{"sim --runs 0", exitUsage, "--runs 0"},
 		{"sim --faults luck", exitUsage, `--faults: no fault is called "luck"`},
 		{"sim --faults wipe --algorithm token-ring", exitUsage, "--faults: token-ring"},
+		{"sim --faults stop --algorithm token-ring", exitUsage, "--faults: token-ring keeps nothing"},
 		{"sim --delay long", exitUsage, "--delay"},
 		{"sim --delay 2s..1s", exitUsage, "--delay"},
 		{"sim --ttl 1ns", exitUsage, "the least is 100ms"},

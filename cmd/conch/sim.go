@@ -82,8 +82,11 @@ func (o *simOptions) timed() (sim.Timed, error) {
 		return none, usage("--faults: %w", err)
 	}
 	leases := roster.Leases(o.algorithm)
-	if !leases && o.faults != "all" && faults&sim.Wipes != 0 {
+	switch named := o.faults != "all" && !leases; {
+	case named && faults&sim.Wipes != 0:
 		return none, usage("--faults: %s does not survive a wipe; it needs Lamport clocks that never go back", o.algorithm)
+	case named && faults&sim.Stops != 0:
+		return none, usage("--faults: %s keeps nothing when it stops in good order: name crash instead", o.algorithm)
 	}
 	var delay sim.Span
 	if o.delay != simDelayBySeed {

@@ -109,3 +109,25 @@ func TestLostBeforeItIsGranted(t *testing.T) {
 		}
 	})
 }
+
+// A hold that was left ends no other one when its time is over, even if the
+// process has extended it as it was left.
+func TestExtendedWhileItIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := alone(t)
+		defer l.close()
+		l.lessor.late.Store(true)
+		if err := l.acquire("x").Release(); err != nil {
+			t.Error(err)
+		}
+		wait(ttl / 2)
+		h := l.acquire("x")
+		wait(ttl*3/4 - margin) // the first one's time is over, this one's is not
+		if s := l.node.Status(); len(s.Locks) != 1 || !s.Locks[0].Held || h.Context().Err() != nil {
+			t.Errorf("held %v, the context's cause is %v", s.Locks, context.Cause(h.Context()))
+		}
+		if err := h.Release(); err != nil {
+			t.Error(err)
+		}
+	})
+}

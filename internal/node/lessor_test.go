@@ -30,6 +30,7 @@ type lessor struct {
 	renews  *atomic.Bool
 	forgets *atomic.Bool // it never says that a hold is lost
 	floors  *atomic.Bool // it raises the floor before every entry
+	late    *atomic.Bool // it extends a hold that is being left
 	ticks   *atomic.Int64
 }
 
@@ -50,6 +51,9 @@ func (l *lessor) Step(in algo.Input, out []algo.Output) []algo.Output {
 			out = append(out, algo.Output{Kind: algo.Lost, Lock: in.Lock})
 		}
 		delete(l.holds, in.Lock)
+		if l.late.Load() {
+			out = append(out, algo.Output{Kind: algo.Extend, Lock: in.Lock, Deadline: in.Now.Add(l.setup.TTL)})
+		}
 	case algo.Tick:
 		l.ticks.Add(1)
 		for _, lock := range slices.Sorted(maps.Keys(l.holds)) {
@@ -112,7 +116,7 @@ func lease(t *testing.T, network *memory.Network, self algo.PeerName, others ...
 		New: func(s algo.Setup) algo.Process {
 			l.lessor = &lessor{
 				setup: s, holds: make(map[string]algo.Instant), contacts: make(map[algo.PeerName]bool),
-				renews: new(atomic.Bool), forgets: new(atomic.Bool), floors: new(atomic.Bool), ticks: new(atomic.Int64),
+				renews: new(atomic.Bool), forgets: new(atomic.Bool), floors: new(atomic.Bool), late: new(atomic.Bool), ticks: new(atomic.Int64),
 			}
 			return l.lessor
 		},

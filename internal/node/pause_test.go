@@ -40,7 +40,7 @@ func TestPauseAfterTheClockWasRead(t *testing.T) {
 		New: func(s algo.Setup) algo.Process {
 			return &lessor{
 				setup: s, holds: make(map[string]algo.Instant), contacts: make(map[algo.PeerName]bool),
-				renews: new(atomic.Bool), forgets: new(atomic.Bool), floors: new(atomic.Bool), ticks: new(atomic.Int64),
+				renews: new(atomic.Bool), forgets: new(atomic.Bool), floors: new(atomic.Bool), late: new(atomic.Bool), ticks: new(atomic.Int64),
 			}
 		},
 		Clock: func() algo.Instant {

@@ -203,7 +203,7 @@ func (d *driver) do(s Step) error {
 	case Lose:
 		d.refreshPair(i, j)
 		return nil
-	case Restart, Wipe:
+	case Restart, Wipe, Replace:
 		d.refreshPeer(i)
 	case Deliver:
 		d.refreshArrival(i, j)

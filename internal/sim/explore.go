@@ -25,6 +25,7 @@ type Explorer struct {
 	Restarts  int
 	Losses    int
 	Wipes     int
+	Replaces  int
 	Downs     int
 	Passes    int // of Config.Tick each
 	MaxStates int // 0: no bound
@@ -55,7 +56,8 @@ func (e Explorer) String() string {
 	for _, f := range [...]struct {
 		what string
 		max  int
-	}{{"cancels", e.Cancels}, {"restarts", e.Restarts}, {"losses", e.Losses}, {"wipes", e.Wipes}, {"links believed down", e.Downs}, {"times " + time.Duration(e.Tick).String(), e.Passes}} {
+	}{{"cancels", e.Cancels}, {"restarts", e.Restarts}, {"losses", e.Losses}, {"wipes", e.Wipes}, {"restarts in good order", e.Replaces},
+		{"links believed down", e.Downs}, {"times " + time.Duration(e.Tick).String(), e.Passes}} {
 		if f.max > 0 {
 			name += fmt.Sprintf(", %d %s", f.max, f.what)
 		}
@@ -86,7 +88,7 @@ func (b *budget) spend(s Step) bool {
 	switch s.Op {
 	case Request:
 		of = &b.requests[s.Peer][s.Lock]
-	case Cancel, Restart, Lose, Wipe, Down, Pass:
+	case Cancel, Restart, Lose, Wipe, Replace, Down, Pass:
 	default:
 		return true
 	}
@@ -169,7 +171,7 @@ func (x *exploration) start() error {
 	}
 	n.remember()
 	x.budget.others = [...]uint8{Cancel: uint8(x.Cancels), Restart: uint8(x.Restarts), Lose: uint8(x.Losses),
-		Wipe: uint8(x.Wipes), Down: uint8(x.Downs), Pass: uint8(x.Passes)}
+		Wipe: uint8(x.Wipes), Replace: uint8(x.Replaces), Down: uint8(x.Downs), Pass: uint8(x.Passes)}
 	for i := range n.peers {
 		for l := range n.locks {
 			if x.Askers == 0 || i < x.Askers {

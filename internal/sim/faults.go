@@ -23,6 +23,7 @@ const (
 	Swizzles                    // all links of some peers are cut one by one and heal in another order
 	Losses                      // a link breaks and loses what is on it; also where it was cut
 	Crashes                     // a peer dies and comes back after a while
+	Stops                       // a peer stops in good order and starts again; only of algorithms that keep promises
 	Wipes                       // once in a run, it comes back with an empty disk; only with Leases: the others need Lamport clocks that survive
 	Pauses                      // a peer does nothing at all for a while
 	Clocks                      // clocks run at different rates, within the bound that peers are told
@@ -31,7 +32,7 @@ const (
 	AllFaults Faults = Clocks<<1 - 1
 )
 
-var faultNames = [...]string{"delay", "cut", "one-way", "swizzle", "loss", "crash", "wipe", "pause", "clocks"}
+var faultNames = [...]string{"delay", "cut", "one-way", "swizzle", "loss", "crash", "stop", "wipe", "pause", "clocks"}
 
 // FaultNames lists the kinds in the order of Stats.Faults.
 func FaultNames() []string { return faultNames[:] }
@@ -89,10 +90,11 @@ func (t Timed) drawFaults(rng *rand.Rand) faultPlan {
 		gap:     t.TTL * 16 >> rng.IntN(8),
 		longest: t.TTL * 4 >> rng.IntN(6),
 	}
+	keeps := keeper(t.New, t.TTL)
 	for i := range p.weight {
 		kind := Faults(1) << i
 		on := rng.IntN(2) == 0 || bits.OnesCount16(uint16(t.Faults)) == 1
-		if weight := 1 << rng.IntN(4); on && t.Faults&kind&^Clocks != 0 && (t.Leases || kind != Wipes) {
+		if weight := 1 << rng.IntN(4); on && t.Faults&kind&^Clocks != 0 && (t.Leases || kind != Wipes) && (keeps || kind != Stops) {
 			p.weight[i] = weight
 		}
 	}
@@ -133,7 +135,7 @@ type fault struct {
 	lose  bool          // when it ends, so do these links
 	deaf  bool          // OneWay: senders do not notice
 	slow  algo.Duration // Delays
-	peer  int           // Crashes, Wipes, Pauses
+	peer  int           // Crashes, Stops, Wipes, Pauses
 	lasts algo.Duration
 }
 
@@ -152,13 +154,16 @@ func (d *driver) fail(slot int) error {
 		return d.drawFault()
 	}
 	f := &d.faults[slot]
-	if f.on {
+	switch {
+	case f.on:
 		return d.endFault(f)
+	case f.kind == Stops && d.halted(f.peer):
+		*f = fault{} // who does nothing at all does not stop in good order
+		return nil
 	}
 	f.on = true
 	d.agenda.set(d.failing(slot), d.net.passed+f.lasts)
-	d.beginFault(f)
-	return nil
+	return d.beginFault(f)
 }
 
 // drawFault draws a fault by weight and lets it begin.
@@ -178,6 +183,9 @@ func (d *driver) drawFault() error {
 	f := fault{kind: kind, lasts: 1 + algo.Duration(d.rng.Int64N(int64(d.plan.longest>>d.rng.IntN(8)+1)))}
 	f.peer = d.rng.IntN(n)
 	switch {
+	case kind == Stops:
+		d.drawStops(f)
+		return nil
 	case kind&(Crashes|Wipes|Pauses) != 0:
 		d.plan.wiped = d.plan.wiped || kind == Wipes
 		if !d.halted(f.peer) {
@@ -235,6 +243,31 @@ func (d *driver) drawLinks(peer, other int, both bool) (links [][2]int) {
 	return links
 }
 
+// drawStops draws restarts in good order: of one peer; of one that has just
+// started, after a crash or not, and may not know all that binds it; or of all, one
+// after the other, as who replaces the program does it. Often they are quick.
+func (d *driver) drawStops(f fault) {
+	soon := func() algo.Duration { return algo.Duration(d.rng.Int64N(int64(d.net.TTL>>d.rng.IntN(12)) + 1)) }
+	f.lasts = min(f.lasts, 1+soon())
+	switch d.rng.IntN(4) {
+	case 0:
+		first := f
+		first.kind = []Faults{Stops, Crashes}[d.rng.IntN(2)]
+		if !d.halted(f.peer) {
+			d.schedule(first, 0)
+		}
+		d.schedule(f, f.lasts+1+soon())
+	case 1:
+		gap, last := soon(), f.peer
+		for k := range d.peers {
+			f.peer = (last + k) % len(d.peers)
+			d.schedule(f, algo.Duration(k)*(f.lasts+1+gap))
+		}
+	default:
+		d.schedule(f, 0)
+	}
+}
+
 // swizzle cuts the links of a peer one by one and lets them heal in another
 // order.
 func (d *driver) swizzle(f fault) {
@@ -265,14 +298,11 @@ func (d *driver) tally(kind Faults) {
 	}
 }
 
-func (d *driver) beginFault(f *fault) {
+func (d *driver) beginFault(f *fault) error {
 	d.tally(f.kind)
 	switch f.kind {
-	case Crashes, Wipes, Pauses:
-		d.peers[f.peer].halted++
-		d.agenda.drop(d.waking(f.peer))
-		d.refreshPeer(f.peer)
-		return
+	case Crashes, Stops, Wipes, Pauses:
+		return d.halt(f.peer, f.kind)
 	}
 	for _, l := range f.links {
 		link := &d.links[d.arrival(l[0], l[1])]
@@ -284,13 +314,28 @@ func (d *driver) beginFault(f *fault) {
 		link.deaf = f.deaf
 		d.refreshPair(l[0], l[1])
 	}
+	return nil
+}
+
+// halt lets a peer do nothing. If it stops in good order it has done so before,
+// and what starts again then sleeps: to the others it is all the same.
+func (d *driver) halt(i int, kind Faults) error {
+	if kind == Stops {
+		if err := d.do(Step{Op: Replace, Peer: uint8(i)}); err != nil {
+			return err
+		}
+	}
+	d.peers[i].halted++
+	d.agenda.drop(d.waking(i))
+	d.refreshPeer(i)
+	return nil
 }
 
 func (d *driver) endFault(f *fault) error {
 	ended := *f
 	*f = fault{}
 	switch ended.kind {
-	case Crashes, Wipes, Pauses:
+	case Crashes, Stops, Wipes, Pauses:
 		return d.resume(ended.peer, ended.kind)
 	}
 	for _, l := range ended.links {

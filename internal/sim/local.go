@@ -45,6 +45,7 @@ type result struct {
 	input   algo.Input
 	out     []algo.Output
 	packets []*packet // of those outputs that are sends, in order
+	stop    *stop     // of a Stop, if the peer keeps promises
 	err     error
 }
 
@@ -52,7 +53,8 @@ type result struct {
 // Its clock goes on where that of the last one ended: the runtime keeps a
 // ceiling of it on disk. Where peers forget it, only the floor is kept. A disk
 // that was wiped is replaced by a wall clock, which is above all that was used.
-func (n *Network) start(i int, old *local, wiped bool) *local {
+// All have the same TTL for ever, so Setup.Bound says nothing that it does not.
+func (n *Network) start(i int, old *local, wiped bool, last *stop) *local {
 	p := &local{
 		name:        n.names[i],
 		clock:       old.clock,
@@ -70,7 +72,7 @@ func (n *Network) start(i int, old *local, wiped bool) *local {
 	if len(voters) == 0 {
 		voters = n.names
 	}
-	p.process = n.New(algo.Setup{
+	s := algo.Setup{
 		Self:        p.name,
 		Incarnation: p.incarnation,
 		Others:      slices.Delete(slices.Clone(n.names), i, i+1),
@@ -80,7 +82,11 @@ func (n *Network) start(i int, old *local, wiped bool) *local {
 		Drift:       n.Drift,
 		Now:         n.now(i),
 		Floor:       p.floor,
-	})
+	}
+	if last != nil && last.all {
+		s.Kept, s.Promises = true, last.promises
+	}
+	p.process = n.New(s)
 	return p
 }
 
@@ -128,6 +134,12 @@ func (p *local) step(in algo.Input, sent algo.Time, locks []string, twin algo.Pr
 		}
 	}()
 	r.out = p.process.Step(in, r.out)
+	if k, keeps := p.process.(algo.Keeper); keeps && in.Kind == algo.Stop {
+		// Asked at once, as the runtime does. If there is a memo, another process
+		// with the same encoding will stand for this one: it has stopped at another time.
+		promises, all := k.Promises()
+		r.stop = &stop{promises, all}
+	}
 	for _, o := range r.out {
 		switch o.Kind {
 		case algo.Send:

@@ -113,7 +113,7 @@ func NewNetwork(c Config) (*Network, error) {
 		if i < len(c.Clock) {
 			clock = algo.ClockAt(c.Clock[i])
 		}
-		n.peers = append(n.peers, n.start(i, &local{clock: clock}, true))
+		n.peers = append(n.peers, n.start(i, &local{clock: clock}, true, nil))
 		if _, promises := n.peers[i].process.(algo.Keeper); promises && n.TTL == 0 {
 			return nil, fmt.Errorf("%s lives by leases, and needs to know how long they are: write ttl 12s, say, before peers", n.Algorithm)
 		}
@@ -181,9 +181,10 @@ func Names(n int) []algo.PeerName {
 func (n *Network) pair(from, to int) *pair { return &n.pairs[from*len(n.names)+to] }
 
 // restart starts the next incarnation of a peer. What it knew is gone, and so
-// is what was on its way to it. If it is wiped, so is what was on its disk.
-func (n *Network) restart(i int, wiped bool) error {
-	n.peers[i] = n.start(i, n.peers[i], wiped)
+// is what was on its way to it. If it is wiped, so is what was on its disk. Last
+// is what it left when it stopped in good order; nil if it died.
+func (n *Network) restart(i int, wiped bool, last *stop) error {
+	n.peers[i] = n.start(i, n.peers[i], wiped, last)
 	if n.memo != nil {
 		n.peers[i] = n.memo.intern(n.peers[i])
 	}

@@ -59,7 +59,7 @@ func (r Random) plan(rng *rand.Rand) plan {
 	for op := range p.weight[:Lose+1] {
 		p.weight[op] = 1 << rng.IntN(6)
 	}
-	p.weight[Restart], p.weight[Lose], p.weight[Wipe], p.weight[Down] = 1, 1, 1, 1
+	p.weight[Restart], p.weight[Lose], p.weight[Wipe], p.weight[Replace], p.weight[Down] = 1, 1, 1, 1, 1
 	if !r.Calm {
 		p.spare[Restart], p.spare[Lose] = rng.IntN(5), rng.IntN(4)
 	}
@@ -90,7 +90,7 @@ func (r Random) time(p *plan, rng *rand.Rand) {
 		c.Voters = c.Peers[:1+rng.IntN(len(c.Peers))]
 	}
 	if !r.Calm {
-		p.spare[Wipe], p.spare[Down] = rng.IntN(4), rng.IntN(5)
+		p.spare[Wipe], p.spare[Down], p.spare[Replace] = rng.IntN(4), rng.IntN(5), rng.IntN(5)
 	}
 }
 
@@ -179,7 +179,7 @@ func (p *plan) choose(rng *rand.Rand, enabled []Step, requests []int, locks int)
 		switch {
 		case s.Op == Request && requests[int(s.Peer)*locks+int(s.Lock)] == p.entries:
 			return 0
-		case (s.Op == Restart || s.Op == Lose || s.Op == Wipe || s.Op == Down) && p.spare[s.Op] == 0:
+		case (s.Op == Restart || s.Op == Lose || s.Op == Wipe || s.Op == Replace || s.Op == Down) && p.spare[s.Op] == 0:
 			return 0
 		case s.Op == Deliver && p.slow[s.Peer][s.Other]:
 			return p.weight[Deliver]

@@ -46,6 +46,9 @@ func (n *Network) Tell(e Event) string {
 			fmt.Fprintf(&b, ", which has known an earlier %s", who)
 		}
 		b.WriteByte('\n')
+	case Replace:
+		n.tellReplace(&b, e)
+		return b.String()
 	case Restart, Wipe:
 		p := n.peers[s.Peer]
 		fmt.Fprintf(&b, "%d %s starts again, as incarnation %d", p.clock.Now(), who, p.incarnation)
@@ -66,6 +69,43 @@ func (n *Network) Tell(e Event) string {
 		n.tellOutput(&b, o)
 	}
 	return b.String()
+}
+
+// tellReplace writes what a restart in good order did: what was given up, the
+// stop, and the start. What is told of a peer's clock and number is of now.
+func (n *Network) tellReplace(b *strings.Builder, e Event) {
+	p := n.peers[e.Step.Peer]
+	for _, part := range e.parts {
+		if part.Step.Op != Replace {
+			b.WriteString(n.Tell(part))
+			continue
+		}
+		fmt.Fprintf(b, "%d %s stops in good order\n", part.Input.Time, p.name)
+		for _, o := range part.Outputs {
+			n.tellOutput(b, o)
+		}
+		if e.stop == nil {
+			return // something went wrong
+		}
+		fmt.Fprintf(b, "%d %s starts again, as incarnation %d, ", p.clock.Now(), p.name, p.incarnation)
+		switch {
+		case !e.stop.all:
+			b.WriteString("as after a crash: it does not know all that binds it\n")
+		case len(e.stop.promises) == 0:
+			b.WriteString("bound by nothing\n")
+		default:
+			fmt.Fprintf(b, "bound by %s\n", n.describePromises(e.stop.promises))
+		}
+	}
+}
+
+// describePromises writes promises as people read them.
+func (n *Network) describePromises(list []algo.Promise) string {
+	said := make([]string, len(list))
+	for i, p := range list {
+		said[i] = fmt.Sprintf("ballot %d for %v%s until %v", p.Ballot, p.Term, n.ofLock(p.Lock), time.Duration(p.Expiry))
+	}
+	return strings.Join(said, " and ")
 }
 
 func (n *Network) tellOutput(b *strings.Builder, o algo.Output) {

@@ -25,6 +25,8 @@ import (
 //	contact all         everybody learns of everybody
 //	restart A           A dies and comes back
 //	wipe A              the same, with an empty disk
+//	replace A           A leaves and gives up everything, stops in good order and comes back, with its
+//	                    promises if it knows them all; of algorithms that keep promises
 //	lose A B            their link breaks and loses what is on it
 //	down A B            A believes that the link to B is down
 //	up A B              and sees that it is not

@@ -21,6 +21,7 @@ const (
 	Restart               // Peer dies and comes back
 	Lose                  // the link between Peer and Other ends, with what is on it
 	Wipe                  // Peer dies and comes back with an empty disk
+	Replace               // Peer stops in good order and comes back
 	Down                  // Peer believes that the link to Other is down
 	Up                    // Peer sees that it is not
 	Wake                  // Peer sees that time has passed
@@ -28,7 +29,8 @@ const (
 )
 
 var opNames = [...]string{Request: "request", Cancel: "cancel", Release: "release", Deliver: "deliver",
-	Contact: "contact", Restart: "restart", Lose: "lose", Wipe: "wipe", Down: "down", Up: "up", Wake: "wake", Pass: "pass"}
+	Contact: "contact", Restart: "restart", Lose: "lose", Wipe: "wipe", Replace: "replace",
+	Down: "down", Up: "up", Wake: "wake", Pass: "pass"}
 
 func (o Op) String() string { return opNames[o] }
 
@@ -81,6 +83,9 @@ func (n *Network) Enabled(dst []Step) []Step {
 		dst = append(dst, Step{Op: Restart, Peer: p})
 		if n.TTL > 0 {
 			dst = append(dst, Step{Op: Wipe, Peer: p})
+			if n.keeps(i) {
+				dst = append(dst, Step{Op: Replace, Peer: p})
+			}
 			if n.due(i) {
 				dst = append(dst, Step{Op: Wake, Peer: p})
 			}
@@ -118,6 +123,8 @@ func (n *Network) refuse(s Step) string {
 	switch {
 	case s.Op == Wake && !n.due(int(s.Peer)):
 		return "it waits for no time that is past"
+	case s.Op == Replace && !n.keeps(int(s.Peer)):
+		return "it keeps no promises, and starts as after a crash in any case: write restart"
 	case s.Op == Pass && s.Time <= 0:
 		return "time does not go back"
 	case s.Op == Request && at == waiting:
@@ -158,8 +165,11 @@ func (n *Network) refusePair(s Step) string {
 // Event is what a step did. Outputs are valid until the next step.
 type Event struct {
 	Step    Step
-	Input   algo.Input // zero for Restart, Wipe, Lose and Pass
+	Input   algo.Input // zero for Restart, Wipe, Replace, Lose and Pass
 	Outputs []algo.Output
+
+	parts []Event // of a Replace, one for each input; their outputs are Outputs
+	stop  *stop   // what it left; nil if it has not started again
 }
 
 // Do takes a step. The error is a rule that was broken; a step that is not
@@ -187,7 +197,9 @@ func (n *Network) Do(s Step) (Event, error) {
 	case Contact:
 		in, sent = n.contact(i, j)
 	case Restart, Wipe:
-		return Event{Step: s}, n.restart(i, s.Op == Wipe)
+		return Event{Step: s}, n.restart(i, s.Op == Wipe, nil)
+	case Replace:
+		return n.replace(s)
 	case Down, Up:
 		n.pair(i, j).down = s.Op == Down
 		in = algo.Input{Kind: algo.Up, From: n.names[j]}
@@ -238,7 +250,7 @@ func (n *Network) step(s Step, i int, in algo.Input, k *packet, sent algo.Time) 
 		r = n.memo.step(n.peers[i], in, k, sent)
 		n.peers[i] = r.next
 	}
-	e := Event{Step: s, Input: r.input, Outputs: r.out}
+	e := Event{Step: s, Input: r.input, Outputs: r.out, stop: r.stop}
 	if r.err != nil {
 		return e, r.err
 	}
