@@ -191,11 +191,35 @@ var failures = []struct {
 	{"unit: %s", regexp.MustCompile(`--- FAIL: TestIgnores(\w+)`)},
 }
 
+// catchers says which checks have failed.
 func catchers(output string) (caught []string) {
 	for _, f := range failures {
-		if found := f.match.FindStringSubmatch(output); found != nil {
-			caught = append(caught, fmt.Sprintf(f.by, strings.ReplaceAll(found[1], "_", " ")))
+		if found := findings(f.match, output); len(found) > 0 {
+			caught = append(caught, fmt.Sprintf(f.by, strings.Join(found, ", ")))
 		}
 	}
 	return caught
+}
+
+// findings lists what failed, sorted. Those in whose output a rule is broken are
+// enough, if there are any: other scenarios only go another way.
+func findings(match *regexp.Regexp, output string) []string {
+	var all, broken []string
+	places := match.FindAllStringSubmatchIndex(output, -1)
+	for i, at := range places {
+		end := len(output)
+		if i+1 < len(places) {
+			end = places[i+1][0]
+		}
+		name := strings.ReplaceAll(output[at[2]:at[3]], "_", " ")
+		all = append(all, name)
+		if strings.Contains(output[at[0]:end], "BROKEN") {
+			broken = append(broken, name)
+		}
+	}
+	if len(broken) > 0 {
+		all = broken
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }

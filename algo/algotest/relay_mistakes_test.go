@@ -312,4 +312,11 @@ var relayMistakes = []mistake{
 		new:  "	l.look()\n	if in.Kind == algo.Release {\n",
 		by:   "scenario",
 	},
+	{
+		what: "m42 the clock of a voter's earlier incarnation is trusted",
+		file: "relay/lock.go",
+		old:  "		l.support[i].eldest = algo.Stamp{}\n",
+		new:  "",
+		by:   "scenario",
+	},
 }

@@ -11,8 +11,9 @@ import (
 type lock struct {
 	*Process
 	name string
-	from int // who sent the message of this step
-	met  int // with whom the link has changed in this step, or -1
+	from int  // who sent the message of this step
+	met  int  // with whom the link has changed in this step, or -1
+	new  bool // and it is a new incarnation
 
 	waiting []request // each peer's latest, by peer; this peer's own among them
 	served  Served
@@ -48,7 +49,9 @@ func (l *lock) step(in algo.Input) {
 	case algo.Receive:
 		l.receive(l.from, in.Message)
 	case algo.Contact:
-		l.dropOld(l.met)
+		if l.new {
+			l.dropOld(l.met)
+		}
 		l.linked(l.met)
 		l.inquireAgain(l.met)
 	case algo.Up:
@@ -147,11 +150,14 @@ func (l *lock) note(why algo.Reason) {
 func (l *lock) reachable(i int) bool { return l.peers[i].up }
 
 // lowest returns the peer whose request is the first in the queue, or -1.
-func (l *lock) lowest() int {
+func (l *lock) lowest() int { return l.lowestBut(-1) }
+
+// lowestBut leaves one peer out.
+func (l *lock) lowestBut(one int) int {
 	first := -1
 	for i := range l.waiting {
 		w := &l.waiting[i]
-		if w.stamp.IsZero() || !l.reachable(i) {
+		if w.stamp.IsZero() || !l.reachable(i) || i == one {
 			continue
 		}
 		if first < 0 || w.stamp.Compare(l.waiting[first].stamp) < 0 {
@@ -202,10 +208,15 @@ func (l *lock) merge(served Served) {
 	}
 }
 
-// dropOld forgets what earlier incarnations of a peer asked for.
+// dropOld forgets what earlier incarnations of a peer have asked for or named. This
+// one may be on another machine, and have another clock (section 2).
 func (l *lock) dropOld(i int) {
-	if l.waiting[i].stamp.Incarnation != l.peers[i].incarnation {
-		l.waiting[i] = request{}
+	l.waiting[i] = request{}
+	if l.claim.from == i {
+		l.claim = claim{}
+	}
+	if l.owns {
+		l.support[i].eldest = algo.Stamp{}
 	}
 }
 

@@ -164,8 +164,8 @@ func (p *Process) link(in algo.Input) {
 	}
 	who := &p.peers[i]
 	who.up = in.Kind != algo.Down
+	again := who.incarnation == in.Incarnation
 	if in.Kind == algo.Contact {
-		again := who.incarnation == in.Incarnation
 		if !again {
 			who.newborn = nil
 		}
@@ -174,7 +174,7 @@ func (p *Process) link(in algo.Input) {
 		p.begin()
 	}
 	for _, l := range p.sorted() {
-		l.met = i
+		l.met, l.new = i, !again
 		l.step(in)
 	}
 }

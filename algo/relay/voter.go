@@ -136,12 +136,13 @@ func (l *lock) renewVote(c claim) {
 	v.expiry, v.ceiling = l.now.Add(l.ttl), max(v.ceiling, c.number+block)
 	v.renewed, v.owner = true, c.from
 	l.promise(v.ceiling)
-	l.sendAs(c.from, Renewed{Term: c.term, Ceiling: v.ceiling, Lease: lease(c.request, v.expiry), Eldest: l.eldest(), Now: l.now}, true, whyRenewed)
+	l.sendAs(c.from, Renewed{Term: c.term, Ceiling: v.ceiling, Lease: lease(c.request, v.expiry), Eldest: l.eldest(c.from), Now: l.now}, true, whyRenewed)
 }
 
-// eldest names the request that has waited longest, as far as this voter knows.
-func (l *lock) eldest() algo.Stamp {
-	if i := l.lowest(); i >= 0 {
+// eldest names the request that has waited longest, as far as this voter knows. The
+// owner's own is none: if it is not served, the owner knows best.
+func (l *lock) eldest(owner int) algo.Stamp {
+	if i := l.lowestBut(owner); i >= 0 {
 		return l.waiting[i].stamp
 	}
 	return algo.Stamp{}

@@ -17,6 +17,7 @@ type local struct {
 	phase       [maxLocks]phase
 	deadline    [maxLocks]algo.Instant // of a hold, by this peer's clock
 	floor       algo.Token             // on its disk
+	behind      algo.Duration          // by how much its clock is behind, since it runs on another machine
 	id          uint32                 // names this state of the peer, if there is a memo
 	twin        algo.Process           // another process in the same state, if there is a memo
 }
@@ -60,12 +61,14 @@ func (n *Network) start(i int, old *local, wiped bool, last *stop) *local {
 		clock:       old.clock,
 		incarnation: old.incarnation + 1,
 		floor:       old.floor,
+		behind:      old.behind,
 	}
 	if n.Forget && old.incarnation > 0 {
 		p.clock = algo.Clock{}
 	}
 	if wiped && old.incarnation > 0 {
 		p.floor = n.wallClock()
+		p.behind = min(n.passed, p.behind+n.TTL/4) // another machine: its clock reads less
 	}
 	p.born = p.clock.Now()
 	voters := n.Voters
@@ -80,7 +83,7 @@ func (n *Network) start(i int, old *local, wiped bool, last *stop) *local {
 		TTL:         n.TTL,
 		Linger:      n.Linger,
 		Drift:       n.Drift,
-		Now:         n.now(i),
+		Now:         n.counted(i, n.passed-p.behind),
 		Floor:       p.floor,
 	}
 	if last != nil && last.all {
@@ -105,6 +108,14 @@ func (n *Network) now(i int) algo.Instant { return n.reading(i, n.passed) }
 
 // reading is what a peer's clock reads when so much time has passed.
 func (n *Network) reading(i int, d algo.Duration) algo.Instant {
+	if i < len(n.peers) {
+		d -= n.peers[i].behind
+	}
+	return n.counted(i, d)
+}
+
+// counted is what a peer's clock reads when it has counted so much.
+func (n *Network) counted(i int, d algo.Duration) algo.Instant {
 	if i < len(n.Rates) {
 		d += algo.Duration(int64(d) / 1000 * n.Rates[i] / 1000)
 	}

@@ -94,7 +94,7 @@ func (m *memo) intern(p *local) *local {
 	for l, at := range p.phase {
 		b = binary.AppendVarint(append(b, byte(at)), int64(p.deadline[l]))
 	}
-	b = binary.AppendUvarint(b, uint64(p.floor))
+	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(p.floor)), uint64(p.behind))
 	m.buf = p.process.AppendState(b)
 	id, known := m.index[m.hash.sum(m.buf)]
 	if known {
