@@ -83,6 +83,14 @@ func (l *lock) linked(i int) {
 	}
 }
 
+// unlinked notes that a link is down: all shall hear the request again when it can
+// win again.
+func (l *lock) unlinked() {
+	if !l.reachesMajority() {
+		l.told = false
+	}
+}
+
 // lookCandidate refreshes the open request, for those who forget it after a TTL.
 func (l *lock) lookCandidate() {
 	if !l.own.IsZero() && l.refresh <= l.now {

@@ -152,6 +152,8 @@ func TestLive(t *testing.T) {
 			"only voters hear":          onlyVotersHear,
 			"two hear only the third":   pairCut,
 			"a token is lost":           tokenLost,
+			"a link comes up late":      upLate,
+			"a majority comes back":     majorityBack,
 			"requests that were served": servedRequests,
 		} {
 			t.Run(name, test)
@@ -289,6 +291,56 @@ func tokenLost(t *testing.T) {
 	}
 }
 
+// turn lets the link between two peers be down, or up again.
+func (r *run) turn(i, j int, op sim.Op) {
+	r.t.Helper()
+	r.blocked[[2]int{i, j}], r.blocked[[2]int{j, i}] = op == sim.Down, op == sim.Down
+	r.do(sim.Step{Op: op, Peer: uint8(i), Other: uint8(j)})
+	r.do(sim.Step{Op: op, Peer: uint8(j), Other: uint8(i)})
+}
+
+// The links of an owner come up shortly before its lease ends: it renews at once
+// (rule 12).
+func upLate(t *testing.T) {
+	r := newRun(t, 3, ttl/1000)
+	r.stays = 1000 * ttl
+	r.request(0)
+	r.until(0, ttl)
+	r.wait(ttl/2 - ttl/50)
+	r.turn(0, 1, sim.Down)
+	r.turn(0, 2, sim.Down)
+	r.wait(ttl/3 + ttl/25)
+	r.turn(0, 1, sim.Up)
+	r.wait(ttl / 3)
+	if r.lost > 0 {
+		t.Errorf("the hold was lost")
+	}
+}
+
+// All links were down for so long that every voter has forgotten who waits. When a
+// majority is within reach again, all of them are told at once (rule 18).
+func majorityBack(t *testing.T) {
+	for _, peers := range []int{3, 5} {
+		r := newRun(t, peers, ttl/1000)
+		r.stays = 1000 * ttl
+		r.request(peers - 1)
+		r.until(peers-1, ttl)
+		r.request(0)
+		r.wait(ttl / 10)
+		for i := range r.names {
+			for j := range i {
+				r.turn(i, j, sim.Down)
+			}
+		}
+		r.wait(3*ttl + ttl/500)
+		for i := range peers / 2 {
+			r.turn(0, 1+i, sim.Up)
+			r.pass()
+		}
+		r.until(0, ttl/20)
+	}
+}
+
 // When a term ends, voters know which requests have been served, and vote for
 // none of them (rules 5 and 17).
 func servedRequests(t *testing.T) {
@@ -312,48 +364,5 @@ func servedRequests(t *testing.T) {
 	}
 	if r.sent["request"] != 2 || r.sent["vote"] != 2 || r.sent["inquire"]+r.sent["yield"]+r.sent["cancel"] != 0 {
 		t.Errorf("sent %v", r.sent)
-	}
-}
-
-// A token that comes a second time is no token (rule 16). Links do not double
-// messages; this holds without them.
-func TestIgnoresDoubles(t *testing.T) {
-	t.Run("relay", func(t *testing.T) {
-		p := relay.New(algo.Setup{Self: "a", Incarnation: 1, Others: []algo.PeerName{"b", "c"}, Voters: []algo.PeerName{"a", "b", "c"}, TTL: ttl, Linger: ttl / 4})
-		clock := algo.Time(0)
-		step := func(in algo.Input) []algo.Output {
-			clock++
-			in.Time, in.Now, in.Lock = clock, algo.Instant(clock), "lock"
-			return p.Step(in, nil)
-		}
-		for _, peer := range []algo.PeerName{"b", "c"} {
-			step(algo.Input{Kind: algo.Contact, From: peer, Incarnation: 1})
-		}
-		asked := step(algo.Input{Kind: algo.Acquire})[0].Message.(relay.Request)
-		token := relay.Token{Term: algo.Stamp{Time: 1, Peer: "b", Incarnation: 1}, Number: 7, Ceiling: 100, Lease: relay.Lease{Asked: asked.Now, Length: ttl}}
-		if out := step(algo.Input{Kind: algo.Receive, From: "b", Message: token}); len(out) == 0 || out[0].Kind != algo.Enter {
-			t.Fatalf("does not enter: %v", out)
-		}
-		step(algo.Input{Kind: algo.Receive, From: "c", Message: relay.Request{Stamp: algo.Stamp{Time: 9, Peer: "c", Incarnation: 1}, Now: 5}})
-		if out := step(algo.Input{Kind: algo.Release}); len(out) == 0 || out[len(out)-1].Message.Kind() != "token" {
-			t.Fatalf("does not pass the token: %v", out)
-		}
-		step(algo.Input{Kind: algo.Acquire})
-		for _, o := range step(algo.Input{Kind: algo.Receive, From: "b", Message: token}) {
-			if o.Kind == algo.Enter {
-				t.Fatalf("enters with a token that it had before")
-			}
-		}
-	})
-}
-
-// A voter that has restarted abstains for a lease, or for longer if leases were
-// longer before (rule 7).
-func TestAbstains(t *testing.T) {
-	for _, c := range []struct{ bound, want algo.Duration }{{0, ttl + ttl/500}, {1, ttl + ttl/500}, {3 * ttl, 3 * ttl}} {
-		p := relay.New(algo.Setup{Self: "a", Incarnation: 2, Others: []algo.PeerName{"b"}, Voters: []algo.PeerName{"a", "b"}, TTL: ttl, Drift: 1000, Now: 7, Bound: c.bound})
-		if got := p.(*relay.Process).Abstains().Sub(7); got != c.want {
-			t.Errorf("bound for %d, a voter abstains for %d, want %d", c.bound, got, c.want)
-		}
 	}
 }

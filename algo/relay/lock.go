@@ -40,6 +40,9 @@ func (l *lock) step(in algo.Input) {
 		l.lookOwner() // what is lost already is not left
 		l.leave()     // before a claim of its own is granted: that must not extend it
 	}
+	if in.Kind == algo.Contact && l.new {
+		l.dropOld(l.met) // before a vote or a claim of it is granted
+	}
 	l.look()
 	switch in.Kind {
 	case algo.Acquire:
@@ -49,13 +52,14 @@ func (l *lock) step(in algo.Input) {
 	case algo.Receive:
 		l.receive(l.from, in.Message)
 	case algo.Contact:
-		if l.new {
-			l.dropOld(l.met)
-		}
 		l.linked(l.met)
 		l.inquireAgain(l.met)
+		l.renewAgain(l.met)
 	case algo.Up:
 		l.linked(l.met)
+		l.renewAgain(l.met)
+	case algo.Down:
+		l.unlinked()
 	}
 	for l.elect() || l.win() || l.act() {
 	}

@@ -1,6 +1,10 @@
 package relay
 
-import "github.com/conchlock/conch/algo"
+import (
+	"slices"
+
+	"github.com/conchlock/conch/algo"
+)
 
 // owner is this peer's part with the token.
 type owner struct {
@@ -129,8 +133,19 @@ func (l *lock) turnTo(voter int) bool {
 		s := l.support[voter]
 		l.passTo(voter, request{asked: s.asked, got: s.got}, algo.Reason{Text: whyTurns, About: s.eldest})
 		return true
+	case l.stopped:
+		l.destroy(whyStops)
+		return true
 	}
 	return l.renew()
+}
+
+// renewAgain lets an owner that needs a renewal ask at once when a voter is within
+// reach again.
+func (l *lock) renewAgain(i int) {
+	if l.owns && slices.Contains(l.voters, i) {
+		l.owner.asked = l.now.Add(-l.ttl)
+	}
 }
 
 // lastNumber is what a TOKEN from here says: an owner that never entered skips

@@ -188,7 +188,7 @@ func (g *guard) arm(now algo.Instant) {
 		return
 	}
 	g.armed = next
-	g.timer.Reset(time.Duration(max(next.Sub(now), tickMin)))
+	g.timer.Reset(time.Duration(max(next.Sub(g.clock()), tickMin))) // now may be older than it says
 }
 
 // ring is called by the timer.
