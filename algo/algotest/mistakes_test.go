@@ -65,7 +65,7 @@ func TestMistakes(t *testing.T) {
 		}
 	})
 	t.Logf("\n| mistake | caught by |\n|---|---|\n%s", strings.Join(found, "\n"))
-	if *table {
+	if *table && !t.Failed() {
 		writeRows(t, found[len(mistakes):])
 	}
 }
@@ -76,6 +76,9 @@ const relayDoc = "../../docs/algorithms/relay.md"
 const tableHead = "| mistake | caught by, after |\n|---|---|\n"
 
 func row(what string, caught []string) string {
+	if len(caught) == 0 {
+		caught = []string{"nothing"}
+	}
 	return fmt.Sprintf("| %s | %s |", what, strings.Join(caught, "; "))
 }
 
@@ -102,12 +105,12 @@ func readRows(t *testing.T) map[string][]string {
 	said := make(map[string][]string)
 	for _, r := range rows {
 		cells := strings.Split(r, " | ")
-		if len(cells) != 2 {
+		if len(cells) != 2 && !*table {
 			t.Fatalf("%s: no row of a table: %s", relayDoc, r)
 		}
-		said[strings.TrimPrefix(cells[0], "| ")] = strings.Split(strings.TrimSuffix(cells[1], " |"), "; ")
+		said[strings.TrimPrefix(cells[0], "| ")] = strings.Split(strings.TrimSuffix(cells[len(cells)-1], " |"), "; ")
 	}
-	if len(rows) != len(relayMistakes) {
+	if len(rows) != len(relayMistakes) && !*table {
 		t.Errorf("%s tells of %d mistakes, and there are %d; write it with -table", relayDoc, len(rows), len(relayMistakes))
 	}
 	return said
@@ -201,8 +204,8 @@ func catchers(output string) (caught []string) {
 	return caught
 }
 
-// findings lists what failed, sorted. Those in whose output a rule is broken are
-// enough, if there are any: other scenarios only go another way.
+// findings lists what failed, sorted, and no more than three. Those in whose output
+// a rule is broken are enough, if there are any: others only go another way.
 func findings(match *regexp.Regexp, output string) []string {
 	var all, broken []string
 	places := match.FindAllStringSubmatchIndex(output, -1)
@@ -221,5 +224,6 @@ func findings(match *regexp.Regexp, output string) []string {
 		all = broken
 	}
 	slices.Sort(all)
-	return slices.Compact(all)
+	all = slices.Compact(all)
+	return all[:min(len(all), 3)]
 }

@@ -74,8 +74,8 @@ var relayMistakes = []mistake{
 	{
 		what: "m9 the token is kept as well as sent",
 		file: "relay/owner.go",
-		old:  "	l.drop()\n	l.send(to, m, algo.Reason",
-		new:  "	l.send(to, m, algo.Reason",
+		old:  "	l.drop()\n	l.send(to, m, why)",
+		new:  "	clear(l.support)\n	l.send(to, m, why)", // cleared, or it would be sent again and again
 		by:   "random explorer",
 	},
 	{
@@ -96,8 +96,8 @@ var relayMistakes = []mistake{
 	{
 		what: "m12 RELEASE after the token was passed on",
 		file: "relay/owner.go",
-		old:  "	l.drop()\n	l.send(to, m, algo.Reason",
-		new:  "	l.destroy(whyStops)\n	l.send(to, m, algo.Reason",
+		old:  "	l.drop()\n	l.send(to, m, why)",
+		new:  "	l.destroy(whyStops)\n	l.send(to, m, why)",
 		by:   "random explorer",
 	},
 	{
