@@ -15,14 +15,14 @@ import (
 )
 
 var (
-	chaosFor  = flag.Duration("chaos", 0, "how long peers are under fire, at most 9m; a few seconds if 0")
+	chaosFor  = flag.Duration("chaos", 0, "how long peers are under fire, at most 10m; a few seconds if 0")
 	chaosCuts = flag.Bool("cuts", false, "fail if no link can be cut here, instead of leaving that out")
 	chaosSeed = flag.Uint64("seed", 0, "decides the schedule of the faults; chance if 0")
 )
 
 const (
-	briefly = 8 * time.Second // without -chaos
-	longest = 9 * time.Minute // go test ends a test after ten
+	briefly = 8 * time.Second  // without -chaos
+	longest = 10 * time.Minute // with -timeout: go test ends a test after ten
 
 	// settlesWithin is how long it may take after a fault until everybody has
 	// been inside every lock: a TTL until leases to who is no more have run out
