@@ -111,7 +111,7 @@ func (l *lock) follow(h, earlier *hold) {
 }
 
 // trailMax bounds how many holds are kept once they are off the frontier.
-const trailMax = 1000
+const trailMax = 100_000
 
 // frontierMax bounds the work on a lock that is broken beyond repair.
 const frontierMax = 64
