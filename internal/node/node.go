@@ -10,7 +10,8 @@
 // goroutine.
 //
 // Where holds have leases, everything that comes in looks at the clock first:
-// see lease.go.
+// see lease.go. Contexts of holds end by time even while a step hangs: see
+// guard.go.
 package node
 
 import (
