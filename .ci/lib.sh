@@ -106,6 +106,9 @@ fuzz() {
 	done <"$tmp/targets"
 }
 
+# algorithms lists the algorithms that there are, as the command completes them.
+algorithms() { go run ./cmd/conch __complete peer --algorithm '' 2>/dev/null | grep -v '^:'; }
+
 # demo CONCH PEERS ALGORITHM [FLAG...] runs a demo and has its traces checked.
 # CONCH is a command, in one word.
 demo() {

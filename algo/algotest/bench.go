@@ -135,6 +135,17 @@ func (b *Bench) Round() bool {
 	return len(due) > 0
 }
 
+// Deliver lets the next message from one peer to another arrive.
+func (b *Bench) Deliver(from, to algo.PeerName) {
+	b.t.Helper()
+	names := b.net.PeerNames()
+	step := sim.Step{Op: sim.Deliver, Peer: uint8(slices.Index(names, from)), Other: uint8(slices.Index(names, to))}
+	if err := b.net.Refuse(step); err != nil {
+		b.t.Fatal(err)
+	}
+	b.do(step)
+}
+
 // Rest lets time pass until nothing is on its way.
 func (b *Bench) Rest() {
 	b.t.Helper()

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/conchlock/conch/algo/roster"
 	"github.com/conchlock/conch/internal/overlay"
 )
 
@@ -39,7 +40,8 @@ func TestMistakes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs the tests once for each mistake")
 	}
-	all := append(mistakes, relayMistakes...)
+	all := slices.Concat(mistakes, classicsMistakes, relayMistakes)
+	told := len(all) - len(relayMistakes) // from here on docs tell of them
 	var (
 		mu    sync.Mutex
 		found = make([]string, len(all))
@@ -53,7 +55,7 @@ func TestMistakes(t *testing.T) {
 				mu.Lock()
 				found[i] = row(m.what, caught)
 				mu.Unlock()
-				if !*table && i >= len(mistakes) {
+				if !*table && i >= told {
 					m.compare(t, rows, caught)
 				}
 				for by := range strings.FieldsSeq(m.by) {
@@ -66,7 +68,7 @@ func TestMistakes(t *testing.T) {
 	})
 	t.Logf("\n| mistake | caught by |\n|---|---|\n%s", strings.Join(found, "\n"))
 	if *table && !t.Failed() {
-		writeRows(t, found[len(mistakes):])
+		writeRows(t, found[told:])
 	}
 }
 
@@ -152,9 +154,9 @@ func (m mistake) make(t *testing.T) []string {
 // tests names the checks to run: those that must catch the mistake, or with
 // -table all that are about the file.
 func (m mistake) tests() string {
-	about := map[string]string{"ricartagrawala": "ricart-agrawala", "ring": "token-ring", "relay": "relay"}[filepath.Dir(m.file)]
+	about := m.algorithm()
 	if about == "" {
-		about = "ricart-agrawala|token-ring"
+		about = "ricart-agrawala|token-ring" // enough for what all share
 	}
 	of := map[string]string{
 		"random":   "^TestConformance$/^(" + about + ")$/^(random|calm)$",
@@ -175,11 +177,22 @@ func (m mistake) tests() string {
 }
 
 func (m mistake) packages() []string {
-	switch dir := filepath.Dir(m.file); dir {
-	case "ricartagrawala", "ring", "relay":
-		return []string{".", "../" + dir}
+	if m.algorithm() == "" {
+		return []string{"."}
 	}
-	return []string{"."}
+	return []string{".", "../" + filepath.Dir(m.file)}
+}
+
+// algorithm names the algorithm that the file is part of, or none if several
+// share it. Packages are called like their algorithms, without dashes and
+// without what says more than is needed inside algo ("token-ring" is ring).
+func (m mistake) algorithm() string {
+	for _, name := range roster.Names() {
+		if strings.HasSuffix(strings.ReplaceAll(name, "-", ""), filepath.Dir(m.file)) {
+			return name
+		}
+	}
+	return ""
 }
 
 var failures = []struct {

@@ -48,6 +48,8 @@ func TestScenarios(t *testing.T) {
 func FuzzScenario(f *testing.F) {
 	f.Add("algorithm ricart-agrawala\npeers a b\ncontact all\nrequest a\nrestart b\nsettle")
 	f.Add("algorithm token-ring\nlocks x y\nclocks 3 9\npeers a b c\nlose b a\nrequest a y\nrequest a\ncancel a\ncontact all\ndeliver all\nstatus")
+	f.Add("algorithm lamport\npeers a b c\ncontact all\nrequest a\nrequest b\ndeliver a b\ncancel a\nrequest a\nrestart c\nsettle")
+	f.Add("algorithm suzuki-kasami\npeers a b c\ncontact all\nrequest a\nrequest b\nrequest c\ndeliver all\ncancel c\nrelease a\nlose a b\nsettle")
 	f.Add("algorithm relay\nttl 12s\nrates 0 -900 300\nvoters a b\npeers a b c\ncontact all\nrequest a\npass 7s\nwake all\nwipe b\ndown a c\nsettle")
 	f.Add("algorithm relay\nttl 12s\nlocks x y\nforget clock\npeers a b c\ncontact all\ndeliver all\nrequest a\nrequest b y\ndeliver all\nreplace b\nreplace a\ncontact all\npass 4s\nrestart c\nreplace c\nsettle")
 	f.Add("algorithm token-ring\nttl 12s\npeers a b\nreplace a")

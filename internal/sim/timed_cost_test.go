@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/conchlock/conch/algo/roster"
 	"github.com/conchlock/conch/internal/sim"
 )
 
@@ -29,6 +30,8 @@ func TestTimedCost(t *testing.T) {
 	}{
 		{"ricart-agrawala", func(n float64) float64 { return 2 * (n - 1) }, 1},
 		{"token-ring", func(float64) float64 { return 2 }, 1},
+		{"lamport", func(n float64) float64 { return 3 * (n - 1) }, 1},
+		{"suzuki-kasami", func(n float64) float64 { return n }, 1},
 		{"relay", func(n float64) float64 { return n }, 1.1}, // a lease has to be renewed now and then
 	} {
 		for _, n := range []int{3, 5, 9, 15, 31} {
@@ -136,7 +139,7 @@ func TestNames(t *testing.T) {
 
 // BenchmarkTimed says how many entries a minute the simulator makes.
 func BenchmarkTimed(b *testing.B) {
-	for _, name := range []string{"ricart-agrawala", "token-ring", "relay"} {
+	for _, name := range roster.Names() {
 		b.Run(name, func(b *testing.B) {
 			r := fullLoad(b, name, 5)
 			r.Length = 100 * ttl

@@ -10,9 +10,11 @@ import (
 
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/algo/epoch"
+	"github.com/conchlock/conch/algo/lamport"
 	"github.com/conchlock/conch/algo/relay"
 	"github.com/conchlock/conch/algo/ricartagrawala"
 	"github.com/conchlock/conch/algo/ring"
+	"github.com/conchlock/conch/algo/suzukikasami"
 	"github.com/conchlock/conch/internal/node"
 	"github.com/conchlock/conch/internal/transport/link"
 	"github.com/conchlock/conch/internal/transport/wire"
@@ -26,7 +28,7 @@ func samples() []node.Packet {
 	lease := relay.Lease{Asked: maxInstant, Length: maxLength}
 	const most = uint64(algo.MaxTime)
 	served := relay.Served{{Time: 3, Peer: "b", Incarnation: 1}, stamp}
-	return append([]node.Packet{
+	return append(classicSamples(), append([]node.Packet{
 		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: ricartagrawala.Request{Stamp: stamp}},
 		{Number: 1, Lock: "x", Message: ricartagrawala.Reply{Stamp: algo.Stamp{Time: 4, Peer: "c", Incarnation: 1}}},
 		{Number: 2, Lock: lock, Message: ring.Want{}},
@@ -48,7 +50,72 @@ func samples() []node.Packet {
 		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: relay.Token{Term: stamp, Number: algo.Token(most), Ceiling: algo.Token(most), Lease: lease, Served: served}, Upkeep: true},
 		{Number: 9, Lock: "x", Message: relay.Token{Term: stamp}},
 		{Number: 10, Message: relay.Newborn{To: []relay.Life{{Peer: "a", Incarnation: 1<<64 - 1}, {Peer: "b", Incarnation: 2}}}, Upkeep: true},
-	}...)
+	}...)...)
+}
+
+// classicSamples are those of the algorithms in codec_classics.go.
+func classicSamples() []node.Packet {
+	const most = uint64(algo.MaxTime)
+	lock := strings.Repeat("é", 100)
+	name := algo.PeerName(strings.Repeat("x", 63))
+	var large suzukikasami.Token
+	for i := range 31 {
+		p := algo.PeerName(fmt.Sprintf("%063d", i))
+		large.Served = append(large.Served, suzukikasami.Served{Peer: p, Number: most})
+		large.Queue = append(large.Queue, p)
+	}
+	var packets []node.Packet
+	for _, m := range []algo.Message{
+		lamport.Request{Stamp: algo.Stamp{Time: algo.MaxTime, Peer: name, Incarnation: 1<<64 - 1}},
+		lamport.Ack{}, lamport.Ack{Time: algo.MaxTime},
+		lamport.Release{}, lamport.Release{Time: algo.MaxTime},
+		suzukikasami.Request{}, suzukikasami.Request{Number: most},
+		suzukikasami.Token{}, large,
+		suzukikasami.Token{Queue: []algo.PeerName{"c", "a", "b"}}, // in order of arrival
+	} {
+		packets = append(packets, node.Packet{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: m})
+	}
+	return packets
+}
+
+func TestRefusesClassics(t *testing.T) {
+	const over = uint64(algo.MaxTime) + 1
+	many := make([]string, maxPeers+1)
+	served := make([]*wire.SuzukiKasamiServed, maxPeers+1)
+	for i := range many {
+		many[i] = fmt.Sprintf("p%04d", i)
+		served[i] = &wire.SuzukiKasamiServed{Peer: many[i], Number: 1}
+	}
+	queue := func(names ...string) *wire.Packet {
+		return &wire.Packet{Message: &wire.Packet_SuzukiKasamiToken{SuzukiKasamiToken: &wire.SuzukiKasamiToken{Queue: names}}}
+	}
+	ln := func(served ...*wire.SuzukiKasamiServed) *wire.Packet {
+		return &wire.Packet{Message: &wire.Packet_SuzukiKasamiToken{SuzukiKasamiToken: &wire.SuzukiKasamiToken{Served: served}}}
+	}
+	for want, p := range map[string]*wire.Packet{
+		"lamport's request: stamp: its stamp is missing":                 {Message: &wire.Packet_LamportRequest{}},
+		"lamport's ack: time: time 9007199254740992 is over":             {Message: &wire.Packet_LamportAck{LamportAck: &wire.LamportAck{Time: over}}},
+		"lamport's release: time: time 9007199254740992 is over":         {Message: &wire.Packet_LamportRelease{LamportRelease: &wire.LamportRelease{Time: over}}},
+		"lamport's ack is about a lock":                                  {Message: &wire.Packet_LamportAck{}},
+		"suzuki-kasami's request: number: 9007199254740992 is over":      {Message: &wire.Packet_SuzukiKasamiRequest{SuzukiKasamiRequest: &wire.SuzukiKasamiRequest{Number: over}}},
+		"suzuki-kasami's token: queue: 1025 peers are named":             queue(many...),
+		"suzuki-kasami's token: queue: a peer is named twice":            queue("b", "a", "b"),
+		"suzuki-kasami's token: queue: a peer needs a name":              queue(""),
+		"suzuki-kasami's token: served: 1025 peers are named":            ln(served...),
+		"suzuki-kasami's token: served: its peers are not sorted":        ln(served[1], served[0]),
+		"suzuki-kasami's token: served: numbers start at 1":              ln(&wire.SuzukiKasamiServed{Peer: "a"}),
+		"suzuki-kasami's token: served: 9007199254740992 is over":        ln(&wire.SuzukiKasamiServed{Peer: "a", Number: over}),
+		"suzuki-kasami's token: served: peer name \"A\": use lower-case": ln(&wire.SuzukiKasamiServed{Peer: "A", Number: 1}),
+	} {
+		p.Number = 1
+		if want != "lamport's ack is about a lock" {
+			p.Lock = "x"
+		}
+		_, err := newDecoder().packets(nil, &wire.Batch{Packets: []*wire.Packet{p}})
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "packet 0 of a batch") {
+			t.Errorf("got %v, want an error with %q", err, want)
+		}
+	}
 }
 
 // What cannot be true is refused, and the error names the place.

@@ -791,6 +791,11 @@ type Packet struct {
 	//	*Packet_RelayRelease
 	//	*Packet_RelayToken
 	//	*Packet_RelayNewborn
+	//	*Packet_LamportRequest
+	//	*Packet_LamportAck
+	//	*Packet_LamportRelease
+	//	*Packet_SuzukiKasamiRequest
+	//	*Packet_SuzukiKasamiToken
 	Message       isPacket_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1005,6 +1010,51 @@ func (x *Packet) GetRelayNewborn() *RelayNewborn {
 	return nil
 }
 
+func (x *Packet) GetLamportRequest() *LamportRequest {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_LamportRequest); ok {
+			return x.LamportRequest
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetLamportAck() *LamportAck {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_LamportAck); ok {
+			return x.LamportAck
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetLamportRelease() *LamportRelease {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_LamportRelease); ok {
+			return x.LamportRelease
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetSuzukiKasamiRequest() *SuzukiKasamiRequest {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_SuzukiKasamiRequest); ok {
+			return x.SuzukiKasamiRequest
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetSuzukiKasamiToken() *SuzukiKasamiToken {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_SuzukiKasamiToken); ok {
+			return x.SuzukiKasamiToken
+		}
+	}
+	return nil
+}
+
 type isPacket_Message interface {
 	isPacket_Message()
 }
@@ -1073,6 +1123,26 @@ type Packet_RelayNewborn struct {
 	RelayNewborn *RelayNewborn `protobuf:"bytes,23,opt,name=relay_newborn,json=relayNewborn,proto3,oneof"`
 }
 
+type Packet_LamportRequest struct {
+	LamportRequest *LamportRequest `protobuf:"bytes,30,opt,name=lamport_request,json=lamportRequest,proto3,oneof"`
+}
+
+type Packet_LamportAck struct {
+	LamportAck *LamportAck `protobuf:"bytes,31,opt,name=lamport_ack,json=lamportAck,proto3,oneof"`
+}
+
+type Packet_LamportRelease struct {
+	LamportRelease *LamportRelease `protobuf:"bytes,32,opt,name=lamport_release,json=lamportRelease,proto3,oneof"`
+}
+
+type Packet_SuzukiKasamiRequest struct {
+	SuzukiKasamiRequest *SuzukiKasamiRequest `protobuf:"bytes,40,opt,name=suzuki_kasami_request,json=suzukiKasamiRequest,proto3,oneof"`
+}
+
+type Packet_SuzukiKasamiToken struct {
+	SuzukiKasamiToken *SuzukiKasamiToken `protobuf:"bytes,41,opt,name=suzuki_kasami_token,json=suzukiKasamiToken,proto3,oneof"`
+}
+
 func (*Packet_EpochJoin) isPacket_Message() {}
 
 func (*Packet_EpochLeft) isPacket_Message() {}
@@ -1104,6 +1174,16 @@ func (*Packet_RelayRelease) isPacket_Message() {}
 func (*Packet_RelayToken) isPacket_Message() {}
 
 func (*Packet_RelayNewborn) isPacket_Message() {}
+
+func (*Packet_LamportRequest) isPacket_Message() {}
+
+func (*Packet_LamportAck) isPacket_Message() {}
+
+func (*Packet_LamportRelease) isPacket_Message() {}
+
+func (*Packet_SuzukiKasamiRequest) isPacket_Message() {}
+
+func (*Packet_SuzukiKasamiToken) isPacket_Message() {}
 
 // Stamp names a request.
 type Stamp struct {
@@ -1474,6 +1554,286 @@ func (*RingToken) Descriptor() ([]byte, []int) {
 	return file_peers_proto_rawDescGZIP(), []int{17}
 }
 
+type LamportRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LamportRequest) Reset() {
+	*x = LamportRequest{}
+	mi := &file_peers_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LamportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LamportRequest) ProtoMessage() {}
+
+func (x *LamportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LamportRequest.ProtoReflect.Descriptor instead.
+func (*LamportRequest) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *LamportRequest) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+type LamportAck struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Time          uint64                 `protobuf:"varint,1,opt,name=time,proto3" json:"time,omitempty"` // at which it was sent
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LamportAck) Reset() {
+	*x = LamportAck{}
+	mi := &file_peers_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LamportAck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LamportAck) ProtoMessage() {}
+
+func (x *LamportAck) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LamportAck.ProtoReflect.Descriptor instead.
+func (*LamportAck) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *LamportAck) GetTime() uint64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+type LamportRelease struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Time          uint64                 `protobuf:"varint,1,opt,name=time,proto3" json:"time,omitempty"` // at which it was sent
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LamportRelease) Reset() {
+	*x = LamportRelease{}
+	mi := &file_peers_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LamportRelease) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LamportRelease) ProtoMessage() {}
+
+func (x *LamportRelease) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LamportRelease.ProtoReflect.Descriptor instead.
+func (*LamportRelease) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *LamportRelease) GetTime() uint64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+type SuzukiKasamiRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuzukiKasamiRequest) Reset() {
+	*x = SuzukiKasamiRequest{}
+	mi := &file_peers_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuzukiKasamiRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuzukiKasamiRequest) ProtoMessage() {}
+
+func (x *SuzukiKasamiRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuzukiKasamiRequest.ProtoReflect.Descriptor instead.
+func (*SuzukiKasamiRequest) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *SuzukiKasamiRequest) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+type SuzukiKasamiToken struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Served        []*SuzukiKasamiServed  `protobuf:"bytes,1,rep,name=served,proto3" json:"served,omitempty"` // sorted by peer
+	Queue         []string               `protobuf:"bytes,2,rep,name=queue,proto3" json:"queue,omitempty"`   // in order, nobody twice
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuzukiKasamiToken) Reset() {
+	*x = SuzukiKasamiToken{}
+	mi := &file_peers_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuzukiKasamiToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuzukiKasamiToken) ProtoMessage() {}
+
+func (x *SuzukiKasamiToken) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuzukiKasamiToken.ProtoReflect.Descriptor instead.
+func (*SuzukiKasamiToken) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *SuzukiKasamiToken) GetServed() []*SuzukiKasamiServed {
+	if x != nil {
+		return x.Served
+	}
+	return nil
+}
+
+func (x *SuzukiKasamiToken) GetQueue() []string {
+	if x != nil {
+		return x.Queue
+	}
+	return nil
+}
+
+type SuzukiKasamiServed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Peer          string                 `protobuf:"bytes,1,opt,name=peer,proto3" json:"peer,omitempty"`
+	Number        uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"` // from 1
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuzukiKasamiServed) Reset() {
+	*x = SuzukiKasamiServed{}
+	mi := &file_peers_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuzukiKasamiServed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuzukiKasamiServed) ProtoMessage() {}
+
+func (x *SuzukiKasamiServed) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuzukiKasamiServed.ProtoReflect.Descriptor instead.
+func (*SuzukiKasamiServed) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *SuzukiKasamiServed) GetPeer() string {
+	if x != nil {
+		return x.Peer
+	}
+	return ""
+}
+
+func (x *SuzukiKasamiServed) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
 // Lease is a promise to support a term. See the algorithm relay.
 type Lease struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1485,7 +1845,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_peers_proto_msgTypes[18]
+	mi := &file_peers_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1497,7 +1857,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[18]
+	mi := &file_peers_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1510,7 +1870,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{18}
+	return file_peers_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Lease) GetAskedNs() int64 {
@@ -1536,7 +1896,7 @@ type RelayNewborn struct {
 
 func (x *RelayNewborn) Reset() {
 	*x = RelayNewborn{}
-	mi := &file_peers_proto_msgTypes[19]
+	mi := &file_peers_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1548,7 +1908,7 @@ func (x *RelayNewborn) String() string {
 func (*RelayNewborn) ProtoMessage() {}
 
 func (x *RelayNewborn) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[19]
+	mi := &file_peers_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1561,7 +1921,7 @@ func (x *RelayNewborn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayNewborn.ProtoReflect.Descriptor instead.
 func (*RelayNewborn) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{19}
+	return file_peers_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RelayNewborn) GetTo() []*RelayLife {
@@ -1581,7 +1941,7 @@ type RelayLife struct {
 
 func (x *RelayLife) Reset() {
 	*x = RelayLife{}
-	mi := &file_peers_proto_msgTypes[20]
+	mi := &file_peers_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1593,7 +1953,7 @@ func (x *RelayLife) String() string {
 func (*RelayLife) ProtoMessage() {}
 
 func (x *RelayLife) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[20]
+	mi := &file_peers_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1606,7 +1966,7 @@ func (x *RelayLife) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayLife.ProtoReflect.Descriptor instead.
 func (*RelayLife) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{20}
+	return file_peers_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RelayLife) GetPeer() string {
@@ -1633,7 +1993,7 @@ type RelayRequest struct {
 
 func (x *RelayRequest) Reset() {
 	*x = RelayRequest{}
-	mi := &file_peers_proto_msgTypes[21]
+	mi := &file_peers_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1645,7 +2005,7 @@ func (x *RelayRequest) String() string {
 func (*RelayRequest) ProtoMessage() {}
 
 func (x *RelayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[21]
+	mi := &file_peers_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1658,7 +2018,7 @@ func (x *RelayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayRequest.ProtoReflect.Descriptor instead.
 func (*RelayRequest) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{21}
+	return file_peers_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RelayRequest) GetStamp() *Stamp {
@@ -1684,7 +2044,7 @@ type RelayCancel struct {
 
 func (x *RelayCancel) Reset() {
 	*x = RelayCancel{}
-	mi := &file_peers_proto_msgTypes[22]
+	mi := &file_peers_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1696,7 +2056,7 @@ func (x *RelayCancel) String() string {
 func (*RelayCancel) ProtoMessage() {}
 
 func (x *RelayCancel) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[22]
+	mi := &file_peers_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1709,7 +2069,7 @@ func (x *RelayCancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayCancel.ProtoReflect.Descriptor instead.
 func (*RelayCancel) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{22}
+	return file_peers_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RelayCancel) GetStamp() *Stamp {
@@ -1732,7 +2092,7 @@ type RelayVote struct {
 
 func (x *RelayVote) Reset() {
 	*x = RelayVote{}
-	mi := &file_peers_proto_msgTypes[23]
+	mi := &file_peers_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1744,7 +2104,7 @@ func (x *RelayVote) String() string {
 func (*RelayVote) ProtoMessage() {}
 
 func (x *RelayVote) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[23]
+	mi := &file_peers_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1757,7 +2117,7 @@ func (x *RelayVote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayVote.ProtoReflect.Descriptor instead.
 func (*RelayVote) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{23}
+	return file_peers_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RelayVote) GetTerm() *Stamp {
@@ -1805,7 +2165,7 @@ type RelayInquire struct {
 
 func (x *RelayInquire) Reset() {
 	*x = RelayInquire{}
-	mi := &file_peers_proto_msgTypes[24]
+	mi := &file_peers_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1817,7 +2177,7 @@ func (x *RelayInquire) String() string {
 func (*RelayInquire) ProtoMessage() {}
 
 func (x *RelayInquire) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[24]
+	mi := &file_peers_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1830,7 +2190,7 @@ func (x *RelayInquire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayInquire.ProtoReflect.Descriptor instead.
 func (*RelayInquire) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{24}
+	return file_peers_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RelayInquire) GetTerm() *Stamp {
@@ -1857,7 +2217,7 @@ type RelayYield struct {
 
 func (x *RelayYield) Reset() {
 	*x = RelayYield{}
-	mi := &file_peers_proto_msgTypes[25]
+	mi := &file_peers_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1869,7 +2229,7 @@ func (x *RelayYield) String() string {
 func (*RelayYield) ProtoMessage() {}
 
 func (x *RelayYield) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[25]
+	mi := &file_peers_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1882,7 +2242,7 @@ func (x *RelayYield) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayYield.ProtoReflect.Descriptor instead.
 func (*RelayYield) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{25}
+	return file_peers_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RelayYield) GetTerm() *Stamp {
@@ -1910,7 +2270,7 @@ type RelayRenew struct {
 
 func (x *RelayRenew) Reset() {
 	*x = RelayRenew{}
-	mi := &file_peers_proto_msgTypes[26]
+	mi := &file_peers_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1922,7 +2282,7 @@ func (x *RelayRenew) String() string {
 func (*RelayRenew) ProtoMessage() {}
 
 func (x *RelayRenew) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[26]
+	mi := &file_peers_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1935,7 +2295,7 @@ func (x *RelayRenew) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayRenew.ProtoReflect.Descriptor instead.
 func (*RelayRenew) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{26}
+	return file_peers_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RelayRenew) GetTerm() *Stamp {
@@ -1972,7 +2332,7 @@ type RelayRenewed struct {
 
 func (x *RelayRenewed) Reset() {
 	*x = RelayRenewed{}
-	mi := &file_peers_proto_msgTypes[27]
+	mi := &file_peers_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1984,7 +2344,7 @@ func (x *RelayRenewed) String() string {
 func (*RelayRenewed) ProtoMessage() {}
 
 func (x *RelayRenewed) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[27]
+	mi := &file_peers_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1997,7 +2357,7 @@ func (x *RelayRenewed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayRenewed.ProtoReflect.Descriptor instead.
 func (*RelayRenewed) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{27}
+	return file_peers_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RelayRenewed) GetTerm() *Stamp {
@@ -2046,7 +2406,7 @@ type RelayRelease struct {
 
 func (x *RelayRelease) Reset() {
 	*x = RelayRelease{}
-	mi := &file_peers_proto_msgTypes[28]
+	mi := &file_peers_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2058,7 +2418,7 @@ func (x *RelayRelease) String() string {
 func (*RelayRelease) ProtoMessage() {}
 
 func (x *RelayRelease) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[28]
+	mi := &file_peers_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2071,7 +2431,7 @@ func (x *RelayRelease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayRelease.ProtoReflect.Descriptor instead.
 func (*RelayRelease) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{28}
+	return file_peers_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *RelayRelease) GetTerm() *Stamp {
@@ -2108,7 +2468,7 @@ type RelayToken struct {
 
 func (x *RelayToken) Reset() {
 	*x = RelayToken{}
-	mi := &file_peers_proto_msgTypes[29]
+	mi := &file_peers_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2120,7 +2480,7 @@ func (x *RelayToken) String() string {
 func (*RelayToken) ProtoMessage() {}
 
 func (x *RelayToken) ProtoReflect() protoreflect.Message {
-	mi := &file_peers_proto_msgTypes[29]
+	mi := &file_peers_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2133,7 +2493,7 @@ func (x *RelayToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayToken.ProtoReflect.Descriptor instead.
 func (*RelayToken) Descriptor() ([]byte, []int) {
-	return file_peers_proto_rawDescGZIP(), []int{29}
+	return file_peers_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RelayToken) GetTerm() *Stamp {
@@ -2232,7 +2592,7 @@ const file_peers_proto_rawDesc = "" +
 	"\x03ask\x18\x01 \x01(\bR\x03ask\x12\x18\n" +
 	"\aleaving\x18\x02 \x01(\bR\aleaving\"9\n" +
 	"\x05Batch\x120\n" +
-	"\apackets\x18\x01 \x03(\v2\x16.conch.peers.v1.PacketR\apackets\"\xa8\t\n" +
+	"\apackets\x18\x01 \x03(\v2\x16.conch.peers.v1.PacketR\apackets\"\xad\f\n" +
 	"\x06Packet\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04time\x18\x02 \x01(\x04R\x04time\x12\x12\n" +
@@ -2261,7 +2621,13 @@ const file_peers_proto_rawDesc = "" +
 	"\rrelay_release\x18\x15 \x01(\v2\x1c.conch.peers.v1.RelayReleaseH\x00R\frelayRelease\x12=\n" +
 	"\vrelay_token\x18\x16 \x01(\v2\x1a.conch.peers.v1.RelayTokenH\x00R\n" +
 	"relayToken\x12C\n" +
-	"\rrelay_newborn\x18\x17 \x01(\v2\x1c.conch.peers.v1.RelayNewbornH\x00R\frelayNewbornB\t\n" +
+	"\rrelay_newborn\x18\x17 \x01(\v2\x1c.conch.peers.v1.RelayNewbornH\x00R\frelayNewborn\x12I\n" +
+	"\x0flamport_request\x18\x1e \x01(\v2\x1e.conch.peers.v1.LamportRequestH\x00R\x0elamportRequest\x12=\n" +
+	"\vlamport_ack\x18\x1f \x01(\v2\x1a.conch.peers.v1.LamportAckH\x00R\n" +
+	"lamportAck\x12I\n" +
+	"\x0flamport_release\x18  \x01(\v2\x1e.conch.peers.v1.LamportReleaseH\x00R\x0elamportRelease\x12Y\n" +
+	"\x15suzuki_kasami_request\x18( \x01(\v2#.conch.peers.v1.SuzukiKasamiRequestH\x00R\x13suzukiKasamiRequest\x12S\n" +
+	"\x13suzuki_kasami_token\x18) \x01(\v2!.conch.peers.v1.SuzukiKasamiTokenH\x00R\x11suzukiKasamiTokenB\t\n" +
 	"\amessage\"Q\n" +
 	"\x05Stamp\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x04R\x04time\x12\x12\n" +
@@ -2281,7 +2647,22 @@ const file_peers_proto_rawDesc = "" +
 	"\x05stamp\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x05stamp\"\n" +
 	"\n" +
 	"\bRingWant\"\v\n" +
-	"\tRingToken\"?\n" +
+	"\tRingToken\"=\n" +
+	"\x0eLamportRequest\x12+\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x05stamp\" \n" +
+	"\n" +
+	"LamportAck\x12\x12\n" +
+	"\x04time\x18\x01 \x01(\x04R\x04time\"$\n" +
+	"\x0eLamportRelease\x12\x12\n" +
+	"\x04time\x18\x01 \x01(\x04R\x04time\"-\n" +
+	"\x13SuzukiKasamiRequest\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\"e\n" +
+	"\x11SuzukiKasamiToken\x12:\n" +
+	"\x06served\x18\x01 \x03(\v2\".conch.peers.v1.SuzukiKasamiServedR\x06served\x12\x14\n" +
+	"\x05queue\x18\x02 \x03(\tR\x05queue\"@\n" +
+	"\x12SuzukiKasamiServed\x12\x12\n" +
+	"\x04peer\x18\x01 \x01(\tR\x04peer\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\"?\n" +
 	"\x05Lease\x12\x19\n" +
 	"\basked_ns\x18\x01 \x01(\x03R\aaskedNs\x12\x1b\n" +
 	"\tlength_ns\x18\x02 \x01(\x03R\blengthNs\"9\n" +
@@ -2346,7 +2727,7 @@ func file_peers_proto_rawDescGZIP() []byte {
 }
 
 var file_peers_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_peers_proto_goTypes = []any{
 	(Refused_Cause)(0),            // 0: conch.peers.v1.Refused.Cause
 	(*Frame)(nil),                 // 1: conch.peers.v1.Frame
@@ -2367,18 +2748,24 @@ var file_peers_proto_goTypes = []any{
 	(*RicartAgrawalaReply)(nil),   // 16: conch.peers.v1.RicartAgrawalaReply
 	(*RingWant)(nil),              // 17: conch.peers.v1.RingWant
 	(*RingToken)(nil),             // 18: conch.peers.v1.RingToken
-	(*Lease)(nil),                 // 19: conch.peers.v1.Lease
-	(*RelayNewborn)(nil),          // 20: conch.peers.v1.RelayNewborn
-	(*RelayLife)(nil),             // 21: conch.peers.v1.RelayLife
-	(*RelayRequest)(nil),          // 22: conch.peers.v1.RelayRequest
-	(*RelayCancel)(nil),           // 23: conch.peers.v1.RelayCancel
-	(*RelayVote)(nil),             // 24: conch.peers.v1.RelayVote
-	(*RelayInquire)(nil),          // 25: conch.peers.v1.RelayInquire
-	(*RelayYield)(nil),            // 26: conch.peers.v1.RelayYield
-	(*RelayRenew)(nil),            // 27: conch.peers.v1.RelayRenew
-	(*RelayRenewed)(nil),          // 28: conch.peers.v1.RelayRenewed
-	(*RelayRelease)(nil),          // 29: conch.peers.v1.RelayRelease
-	(*RelayToken)(nil),            // 30: conch.peers.v1.RelayToken
+	(*LamportRequest)(nil),        // 19: conch.peers.v1.LamportRequest
+	(*LamportAck)(nil),            // 20: conch.peers.v1.LamportAck
+	(*LamportRelease)(nil),        // 21: conch.peers.v1.LamportRelease
+	(*SuzukiKasamiRequest)(nil),   // 22: conch.peers.v1.SuzukiKasamiRequest
+	(*SuzukiKasamiToken)(nil),     // 23: conch.peers.v1.SuzukiKasamiToken
+	(*SuzukiKasamiServed)(nil),    // 24: conch.peers.v1.SuzukiKasamiServed
+	(*Lease)(nil),                 // 25: conch.peers.v1.Lease
+	(*RelayNewborn)(nil),          // 26: conch.peers.v1.RelayNewborn
+	(*RelayLife)(nil),             // 27: conch.peers.v1.RelayLife
+	(*RelayRequest)(nil),          // 28: conch.peers.v1.RelayRequest
+	(*RelayCancel)(nil),           // 29: conch.peers.v1.RelayCancel
+	(*RelayVote)(nil),             // 30: conch.peers.v1.RelayVote
+	(*RelayInquire)(nil),          // 31: conch.peers.v1.RelayInquire
+	(*RelayYield)(nil),            // 32: conch.peers.v1.RelayYield
+	(*RelayRenew)(nil),            // 33: conch.peers.v1.RelayRenew
+	(*RelayRenewed)(nil),          // 34: conch.peers.v1.RelayRenewed
+	(*RelayRelease)(nil),          // 35: conch.peers.v1.RelayRelease
+	(*RelayToken)(nil),            // 36: conch.peers.v1.RelayToken
 }
 var file_peers_proto_depIdxs = []int32{
 	3,  // 0: conch.peers.v1.Frame.hello:type_name -> conch.peers.v1.Hello
@@ -2397,42 +2784,49 @@ var file_peers_proto_depIdxs = []int32{
 	16, // 13: conch.peers.v1.Packet.ricart_agrawala_reply:type_name -> conch.peers.v1.RicartAgrawalaReply
 	17, // 14: conch.peers.v1.Packet.ring_want:type_name -> conch.peers.v1.RingWant
 	18, // 15: conch.peers.v1.Packet.ring_token:type_name -> conch.peers.v1.RingToken
-	22, // 16: conch.peers.v1.Packet.relay_request:type_name -> conch.peers.v1.RelayRequest
-	23, // 17: conch.peers.v1.Packet.relay_cancel:type_name -> conch.peers.v1.RelayCancel
-	24, // 18: conch.peers.v1.Packet.relay_vote:type_name -> conch.peers.v1.RelayVote
-	25, // 19: conch.peers.v1.Packet.relay_inquire:type_name -> conch.peers.v1.RelayInquire
-	26, // 20: conch.peers.v1.Packet.relay_yield:type_name -> conch.peers.v1.RelayYield
-	27, // 21: conch.peers.v1.Packet.relay_renew:type_name -> conch.peers.v1.RelayRenew
-	28, // 22: conch.peers.v1.Packet.relay_renewed:type_name -> conch.peers.v1.RelayRenewed
-	29, // 23: conch.peers.v1.Packet.relay_release:type_name -> conch.peers.v1.RelayRelease
-	30, // 24: conch.peers.v1.Packet.relay_token:type_name -> conch.peers.v1.RelayToken
-	20, // 25: conch.peers.v1.Packet.relay_newborn:type_name -> conch.peers.v1.RelayNewborn
-	13, // 26: conch.peers.v1.EpochJoin.epoch:type_name -> conch.peers.v1.EpochMember
-	11, // 27: conch.peers.v1.RicartAgrawalaRequest.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 28: conch.peers.v1.RicartAgrawalaReply.stamp:type_name -> conch.peers.v1.Stamp
-	21, // 29: conch.peers.v1.RelayNewborn.to:type_name -> conch.peers.v1.RelayLife
-	11, // 30: conch.peers.v1.RelayRequest.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 31: conch.peers.v1.RelayCancel.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 32: conch.peers.v1.RelayVote.term:type_name -> conch.peers.v1.Stamp
-	19, // 33: conch.peers.v1.RelayVote.lease:type_name -> conch.peers.v1.Lease
-	11, // 34: conch.peers.v1.RelayInquire.term:type_name -> conch.peers.v1.Stamp
-	11, // 35: conch.peers.v1.RelayYield.term:type_name -> conch.peers.v1.Stamp
-	11, // 36: conch.peers.v1.RelayRenew.term:type_name -> conch.peers.v1.Stamp
-	11, // 37: conch.peers.v1.RelayRenewed.term:type_name -> conch.peers.v1.Stamp
-	19, // 38: conch.peers.v1.RelayRenewed.lease:type_name -> conch.peers.v1.Lease
-	11, // 39: conch.peers.v1.RelayRenewed.eldest:type_name -> conch.peers.v1.Stamp
-	11, // 40: conch.peers.v1.RelayRelease.term:type_name -> conch.peers.v1.Stamp
-	11, // 41: conch.peers.v1.RelayRelease.served:type_name -> conch.peers.v1.Stamp
-	11, // 42: conch.peers.v1.RelayToken.term:type_name -> conch.peers.v1.Stamp
-	19, // 43: conch.peers.v1.RelayToken.lease:type_name -> conch.peers.v1.Lease
-	11, // 44: conch.peers.v1.RelayToken.served:type_name -> conch.peers.v1.Stamp
-	1,  // 45: conch.peers.v1.Peers.Link:input_type -> conch.peers.v1.Frame
-	2,  // 46: conch.peers.v1.Peers.Link:output_type -> conch.peers.v1.Answer
-	46, // [46:47] is the sub-list for method output_type
-	45, // [45:46] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	28, // 16: conch.peers.v1.Packet.relay_request:type_name -> conch.peers.v1.RelayRequest
+	29, // 17: conch.peers.v1.Packet.relay_cancel:type_name -> conch.peers.v1.RelayCancel
+	30, // 18: conch.peers.v1.Packet.relay_vote:type_name -> conch.peers.v1.RelayVote
+	31, // 19: conch.peers.v1.Packet.relay_inquire:type_name -> conch.peers.v1.RelayInquire
+	32, // 20: conch.peers.v1.Packet.relay_yield:type_name -> conch.peers.v1.RelayYield
+	33, // 21: conch.peers.v1.Packet.relay_renew:type_name -> conch.peers.v1.RelayRenew
+	34, // 22: conch.peers.v1.Packet.relay_renewed:type_name -> conch.peers.v1.RelayRenewed
+	35, // 23: conch.peers.v1.Packet.relay_release:type_name -> conch.peers.v1.RelayRelease
+	36, // 24: conch.peers.v1.Packet.relay_token:type_name -> conch.peers.v1.RelayToken
+	26, // 25: conch.peers.v1.Packet.relay_newborn:type_name -> conch.peers.v1.RelayNewborn
+	19, // 26: conch.peers.v1.Packet.lamport_request:type_name -> conch.peers.v1.LamportRequest
+	20, // 27: conch.peers.v1.Packet.lamport_ack:type_name -> conch.peers.v1.LamportAck
+	21, // 28: conch.peers.v1.Packet.lamport_release:type_name -> conch.peers.v1.LamportRelease
+	22, // 29: conch.peers.v1.Packet.suzuki_kasami_request:type_name -> conch.peers.v1.SuzukiKasamiRequest
+	23, // 30: conch.peers.v1.Packet.suzuki_kasami_token:type_name -> conch.peers.v1.SuzukiKasamiToken
+	13, // 31: conch.peers.v1.EpochJoin.epoch:type_name -> conch.peers.v1.EpochMember
+	11, // 32: conch.peers.v1.RicartAgrawalaRequest.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 33: conch.peers.v1.RicartAgrawalaReply.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 34: conch.peers.v1.LamportRequest.stamp:type_name -> conch.peers.v1.Stamp
+	24, // 35: conch.peers.v1.SuzukiKasamiToken.served:type_name -> conch.peers.v1.SuzukiKasamiServed
+	27, // 36: conch.peers.v1.RelayNewborn.to:type_name -> conch.peers.v1.RelayLife
+	11, // 37: conch.peers.v1.RelayRequest.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 38: conch.peers.v1.RelayCancel.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 39: conch.peers.v1.RelayVote.term:type_name -> conch.peers.v1.Stamp
+	25, // 40: conch.peers.v1.RelayVote.lease:type_name -> conch.peers.v1.Lease
+	11, // 41: conch.peers.v1.RelayInquire.term:type_name -> conch.peers.v1.Stamp
+	11, // 42: conch.peers.v1.RelayYield.term:type_name -> conch.peers.v1.Stamp
+	11, // 43: conch.peers.v1.RelayRenew.term:type_name -> conch.peers.v1.Stamp
+	11, // 44: conch.peers.v1.RelayRenewed.term:type_name -> conch.peers.v1.Stamp
+	25, // 45: conch.peers.v1.RelayRenewed.lease:type_name -> conch.peers.v1.Lease
+	11, // 46: conch.peers.v1.RelayRenewed.eldest:type_name -> conch.peers.v1.Stamp
+	11, // 47: conch.peers.v1.RelayRelease.term:type_name -> conch.peers.v1.Stamp
+	11, // 48: conch.peers.v1.RelayRelease.served:type_name -> conch.peers.v1.Stamp
+	11, // 49: conch.peers.v1.RelayToken.term:type_name -> conch.peers.v1.Stamp
+	25, // 50: conch.peers.v1.RelayToken.lease:type_name -> conch.peers.v1.Lease
+	11, // 51: conch.peers.v1.RelayToken.served:type_name -> conch.peers.v1.Stamp
+	1,  // 52: conch.peers.v1.Peers.Link:input_type -> conch.peers.v1.Frame
+	2,  // 53: conch.peers.v1.Peers.Link:output_type -> conch.peers.v1.Answer
+	53, // [53:54] is the sub-list for method output_type
+	52, // [52:53] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_peers_proto_init() }
@@ -2468,6 +2862,11 @@ func file_peers_proto_init() {
 		(*Packet_RelayRelease)(nil),
 		(*Packet_RelayToken)(nil),
 		(*Packet_RelayNewborn)(nil),
+		(*Packet_LamportRequest)(nil),
+		(*Packet_LamportAck)(nil),
+		(*Packet_LamportRelease)(nil),
+		(*Packet_SuzukiKasamiRequest)(nil),
+		(*Packet_SuzukiKasamiToken)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2475,7 +2874,7 @@ func file_peers_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peers_proto_rawDesc), len(file_peers_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   30,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
