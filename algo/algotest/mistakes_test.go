@@ -39,6 +39,7 @@ func TestMistakes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs the tests once for each mistake")
 	}
+	mistakes := slices.Concat(mistakes, treeMistakes)
 	all := append(mistakes, relayMistakes...)
 	var (
 		mu    sync.Mutex
@@ -152,7 +153,7 @@ func (m mistake) make(t *testing.T) []string {
 // tests names the checks to run: those that must catch the mistake, or with
 // -table all that are about the file.
 func (m mistake) tests() string {
-	about := map[string]string{"ricartagrawala": "ricart-agrawala", "ring": "token-ring", "relay": "relay"}[filepath.Dir(m.file)]
+	about := map[string]string{"ricartagrawala": "ricart-agrawala", "ring": "token-ring", "relay": "relay", "raymond": "raymond", "naimitrehel": "naimi-trehel"}[filepath.Dir(m.file)]
 	if about == "" {
 		about = "ricart-agrawala|token-ring"
 	}
@@ -176,7 +177,7 @@ func (m mistake) tests() string {
 
 func (m mistake) packages() []string {
 	switch dir := filepath.Dir(m.file); dir {
-	case "ricartagrawala", "ring", "relay":
+	case "ricartagrawala", "ring", "relay", "raymond", "naimitrehel":
 		return []string{".", "../" + dir}
 	}
 	return []string{"."}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/algo/epoch"
+	"github.com/conchlock/conch/algo/naimitrehel"
+	"github.com/conchlock/conch/algo/raymond"
 	"github.com/conchlock/conch/algo/relay"
 	"github.com/conchlock/conch/algo/ricartagrawala"
 	"github.com/conchlock/conch/algo/ring"
@@ -16,7 +18,9 @@ import (
 const Default = "relay"
 
 // Names lists the algorithms.
-func Names() []string { return []string{"relay", "ricart-agrawala", "token-ring"} }
+func Names() []string {
+	return []string{"relay", "ricart-agrawala", "token-ring", "raymond", "naimi-trehel"}
+}
 
 // Leases says that an algorithm lives by leases: its holds end with them, and it
 // survives restarts by a floor on disk. The others need no time, and Lamport
@@ -30,6 +34,10 @@ func machine(name string) (epoch.New, error) {
 		return ricartagrawala.New, nil
 	case "token-ring":
 		return ring.New, nil
+	case "raymond":
+		return raymond.New, nil
+	case "naimi-trehel":
+		return naimitrehel.New, nil
 	}
 	return nil, fmt.Errorf("no algorithm is called %q; there are: %s", name, strings.Join(Names(), ", "))
 }
