@@ -8,6 +8,8 @@ import (
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/algo/epoch"
 	"github.com/conchlock/conch/algo/lamport"
+	"github.com/conchlock/conch/algo/naimitrehel"
+	"github.com/conchlock/conch/algo/raymond"
 	"github.com/conchlock/conch/algo/relay"
 	"github.com/conchlock/conch/algo/ricartagrawala"
 	"github.com/conchlock/conch/algo/ring"
@@ -30,6 +32,8 @@ func classics() []classic {
 		{"token-ring", ring.New},
 		{"lamport", lamport.New},
 		{"suzuki-kasami", suzukikasami.New},
+		{"raymond", raymond.New},
+		{"naimi-trehel", naimitrehel.New},
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/algo/epoch"
 	"github.com/conchlock/conch/algo/lamport"
+	"github.com/conchlock/conch/algo/naimitrehel"
+	"github.com/conchlock/conch/algo/raymond"
 	"github.com/conchlock/conch/algo/relay"
 	"github.com/conchlock/conch/algo/ricartagrawala"
 	"github.com/conchlock/conch/algo/ring"
@@ -36,6 +38,11 @@ func samples() []node.Packet {
 		{Number: 4, Message: epoch.Join{}},
 		{Number: 5, Time: algo.MaxTime, Message: epoch.Join{Epoch: epoch.Epoch{{Peer: "a", Life: life}, {Peer: name, Life: life}}, Held: []string{lock, "ü"}}},
 		{Number: 6, Lock: lock, Message: epoch.Left{}},
+		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: raymond.Request{}},
+		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: raymond.Privilege{}},
+		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: naimitrehel.Request{Peer: name}},
+		{Number: 11, Lock: "x", Message: naimitrehel.Request{Peer: "c"}},
+		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: naimitrehel.Token{}},
 	}, []node.Packet{
 		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: relay.Request{Stamp: stamp, Now: maxInstant}, Upkeep: true},
 		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: relay.Cancel{Stamp: stamp}, Upkeep: true},
@@ -161,6 +168,17 @@ func TestRefusesRelay(t *testing.T) {
 		_, err := newDecoder().packets(nil, &wire.Batch{Packets: []*wire.Packet{p}})
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "packet 0 of a batch") {
 			t.Errorf("got %v, want an error with %q", err, want)
+		}
+	}
+}
+
+// A request in nobody's name is refused.
+func TestRefusesTrees(t *testing.T) {
+	for _, m := range []*wire.NaimiTrehelRequest{nil, {}, {Peer: "a b"}} {
+		p := &wire.Packet{Number: 1, Lock: "x", Message: &wire.Packet_NaimiTrehelRequest{NaimiTrehelRequest: m}}
+		_, err := newDecoder().packets(nil, &wire.Batch{Packets: []*wire.Packet{p}})
+		if err == nil || !strings.Contains(err.Error(), "naimi-trehel's request: ") || !strings.Contains(err.Error(), "packet 0 of a batch") {
+			t.Errorf("%v: %v", m, err)
 		}
 	}
 }

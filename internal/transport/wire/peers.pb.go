@@ -796,6 +796,10 @@ type Packet struct {
 	//	*Packet_LamportRelease
 	//	*Packet_SuzukiKasamiRequest
 	//	*Packet_SuzukiKasamiToken
+	//	*Packet_RaymondRequest
+	//	*Packet_RaymondPrivilege
+	//	*Packet_NaimiTrehelRequest
+	//	*Packet_NaimiTrehelToken
 	Message       isPacket_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1055,6 +1059,42 @@ func (x *Packet) GetSuzukiKasamiToken() *SuzukiKasamiToken {
 	return nil
 }
 
+func (x *Packet) GetRaymondRequest() *RaymondRequest {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_RaymondRequest); ok {
+			return x.RaymondRequest
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetRaymondPrivilege() *RaymondPrivilege {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_RaymondPrivilege); ok {
+			return x.RaymondPrivilege
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetNaimiTrehelRequest() *NaimiTrehelRequest {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_NaimiTrehelRequest); ok {
+			return x.NaimiTrehelRequest
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetNaimiTrehelToken() *NaimiTrehelToken {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_NaimiTrehelToken); ok {
+			return x.NaimiTrehelToken
+		}
+	}
+	return nil
+}
+
 type isPacket_Message interface {
 	isPacket_Message()
 }
@@ -1143,6 +1183,22 @@ type Packet_SuzukiKasamiToken struct {
 	SuzukiKasamiToken *SuzukiKasamiToken `protobuf:"bytes,41,opt,name=suzuki_kasami_token,json=suzukiKasamiToken,proto3,oneof"`
 }
 
+type Packet_RaymondRequest struct {
+	RaymondRequest *RaymondRequest `protobuf:"bytes,50,opt,name=raymond_request,json=raymondRequest,proto3,oneof"`
+}
+
+type Packet_RaymondPrivilege struct {
+	RaymondPrivilege *RaymondPrivilege `protobuf:"bytes,51,opt,name=raymond_privilege,json=raymondPrivilege,proto3,oneof"`
+}
+
+type Packet_NaimiTrehelRequest struct {
+	NaimiTrehelRequest *NaimiTrehelRequest `protobuf:"bytes,60,opt,name=naimi_trehel_request,json=naimiTrehelRequest,proto3,oneof"`
+}
+
+type Packet_NaimiTrehelToken struct {
+	NaimiTrehelToken *NaimiTrehelToken `protobuf:"bytes,61,opt,name=naimi_trehel_token,json=naimiTrehelToken,proto3,oneof"`
+}
+
 func (*Packet_EpochJoin) isPacket_Message() {}
 
 func (*Packet_EpochLeft) isPacket_Message() {}
@@ -1184,6 +1240,14 @@ func (*Packet_LamportRelease) isPacket_Message() {}
 func (*Packet_SuzukiKasamiRequest) isPacket_Message() {}
 
 func (*Packet_SuzukiKasamiToken) isPacket_Message() {}
+
+func (*Packet_RaymondRequest) isPacket_Message() {}
+
+func (*Packet_RaymondPrivilege) isPacket_Message() {}
+
+func (*Packet_NaimiTrehelRequest) isPacket_Message() {}
+
+func (*Packet_NaimiTrehelToken) isPacket_Message() {}
 
 // Stamp names a request.
 type Stamp struct {
@@ -2531,6 +2595,158 @@ func (x *RelayToken) GetServed() []*Stamp {
 	return nil
 }
 
+type RaymondRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RaymondRequest) Reset() {
+	*x = RaymondRequest{}
+	mi := &file_peers_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RaymondRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RaymondRequest) ProtoMessage() {}
+
+func (x *RaymondRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RaymondRequest.ProtoReflect.Descriptor instead.
+func (*RaymondRequest) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{36}
+}
+
+type RaymondPrivilege struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RaymondPrivilege) Reset() {
+	*x = RaymondPrivilege{}
+	mi := &file_peers_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RaymondPrivilege) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RaymondPrivilege) ProtoMessage() {}
+
+func (x *RaymondPrivilege) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RaymondPrivilege.ProtoReflect.Descriptor instead.
+func (*RaymondPrivilege) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{37}
+}
+
+type NaimiTrehelRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Peer          string                 `protobuf:"bytes,1,opt,name=peer,proto3" json:"peer,omitempty"` // who asks; the sender may only pass it on
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NaimiTrehelRequest) Reset() {
+	*x = NaimiTrehelRequest{}
+	mi := &file_peers_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NaimiTrehelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NaimiTrehelRequest) ProtoMessage() {}
+
+func (x *NaimiTrehelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NaimiTrehelRequest.ProtoReflect.Descriptor instead.
+func (*NaimiTrehelRequest) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *NaimiTrehelRequest) GetPeer() string {
+	if x != nil {
+		return x.Peer
+	}
+	return ""
+}
+
+type NaimiTrehelToken struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NaimiTrehelToken) Reset() {
+	*x = NaimiTrehelToken{}
+	mi := &file_peers_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NaimiTrehelToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NaimiTrehelToken) ProtoMessage() {}
+
+func (x *NaimiTrehelToken) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NaimiTrehelToken.ProtoReflect.Descriptor instead.
+func (*NaimiTrehelToken) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{39}
+}
+
 var File_peers_proto protoreflect.FileDescriptor
 
 const file_peers_proto_rawDesc = "" +
@@ -2592,7 +2808,7 @@ const file_peers_proto_rawDesc = "" +
 	"\x03ask\x18\x01 \x01(\bR\x03ask\x12\x18\n" +
 	"\aleaving\x18\x02 \x01(\bR\aleaving\"9\n" +
 	"\x05Batch\x120\n" +
-	"\apackets\x18\x01 \x03(\v2\x16.conch.peers.v1.PacketR\apackets\"\xad\f\n" +
+	"\apackets\x18\x01 \x03(\v2\x16.conch.peers.v1.PacketR\apackets\"\xf3\x0e\n" +
 	"\x06Packet\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04time\x18\x02 \x01(\x04R\x04time\x12\x12\n" +
@@ -2627,7 +2843,11 @@ const file_peers_proto_rawDesc = "" +
 	"lamportAck\x12I\n" +
 	"\x0flamport_release\x18  \x01(\v2\x1e.conch.peers.v1.LamportReleaseH\x00R\x0elamportRelease\x12Y\n" +
 	"\x15suzuki_kasami_request\x18( \x01(\v2#.conch.peers.v1.SuzukiKasamiRequestH\x00R\x13suzukiKasamiRequest\x12S\n" +
-	"\x13suzuki_kasami_token\x18) \x01(\v2!.conch.peers.v1.SuzukiKasamiTokenH\x00R\x11suzukiKasamiTokenB\t\n" +
+	"\x13suzuki_kasami_token\x18) \x01(\v2!.conch.peers.v1.SuzukiKasamiTokenH\x00R\x11suzukiKasamiToken\x12I\n" +
+	"\x0fraymond_request\x182 \x01(\v2\x1e.conch.peers.v1.RaymondRequestH\x00R\x0eraymondRequest\x12O\n" +
+	"\x11raymond_privilege\x183 \x01(\v2 .conch.peers.v1.RaymondPrivilegeH\x00R\x10raymondPrivilege\x12V\n" +
+	"\x14naimi_trehel_request\x18< \x01(\v2\".conch.peers.v1.NaimiTrehelRequestH\x00R\x12naimiTrehelRequest\x12P\n" +
+	"\x12naimi_trehel_token\x18= \x01(\v2 .conch.peers.v1.NaimiTrehelTokenH\x00R\x10naimiTrehelTokenB\t\n" +
 	"\amessage\"Q\n" +
 	"\x05Stamp\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x04R\x04time\x12\x12\n" +
@@ -2710,7 +2930,12 @@ const file_peers_proto_rawDesc = "" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x18\n" +
 	"\aceiling\x18\x03 \x01(\x04R\aceiling\x12+\n" +
 	"\x05lease\x18\x04 \x01(\v2\x15.conch.peers.v1.LeaseR\x05lease\x12-\n" +
-	"\x06served\x18\x05 \x03(\v2\x15.conch.peers.v1.StampR\x06served2B\n" +
+	"\x06served\x18\x05 \x03(\v2\x15.conch.peers.v1.StampR\x06served\"\x10\n" +
+	"\x0eRaymondRequest\"\x12\n" +
+	"\x10RaymondPrivilege\"(\n" +
+	"\x12NaimiTrehelRequest\x12\x12\n" +
+	"\x04peer\x18\x01 \x01(\tR\x04peer\"\x12\n" +
+	"\x10NaimiTrehelToken2B\n" +
 	"\x05Peers\x129\n" +
 	"\x04Link\x12\x15.conch.peers.v1.Frame\x1a\x16.conch.peers.v1.Answer(\x010\x01B4Z2github.com/conchlock/conch/internal/transport/wireb\x06proto3"
 
@@ -2727,7 +2952,7 @@ func file_peers_proto_rawDescGZIP() []byte {
 }
 
 var file_peers_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_peers_proto_goTypes = []any{
 	(Refused_Cause)(0),            // 0: conch.peers.v1.Refused.Cause
 	(*Frame)(nil),                 // 1: conch.peers.v1.Frame
@@ -2766,6 +2991,10 @@ var file_peers_proto_goTypes = []any{
 	(*RelayRenewed)(nil),          // 34: conch.peers.v1.RelayRenewed
 	(*RelayRelease)(nil),          // 35: conch.peers.v1.RelayRelease
 	(*RelayToken)(nil),            // 36: conch.peers.v1.RelayToken
+	(*RaymondRequest)(nil),        // 37: conch.peers.v1.RaymondRequest
+	(*RaymondPrivilege)(nil),      // 38: conch.peers.v1.RaymondPrivilege
+	(*NaimiTrehelRequest)(nil),    // 39: conch.peers.v1.NaimiTrehelRequest
+	(*NaimiTrehelToken)(nil),      // 40: conch.peers.v1.NaimiTrehelToken
 }
 var file_peers_proto_depIdxs = []int32{
 	3,  // 0: conch.peers.v1.Frame.hello:type_name -> conch.peers.v1.Hello
@@ -2799,34 +3028,38 @@ var file_peers_proto_depIdxs = []int32{
 	21, // 28: conch.peers.v1.Packet.lamport_release:type_name -> conch.peers.v1.LamportRelease
 	22, // 29: conch.peers.v1.Packet.suzuki_kasami_request:type_name -> conch.peers.v1.SuzukiKasamiRequest
 	23, // 30: conch.peers.v1.Packet.suzuki_kasami_token:type_name -> conch.peers.v1.SuzukiKasamiToken
-	13, // 31: conch.peers.v1.EpochJoin.epoch:type_name -> conch.peers.v1.EpochMember
-	11, // 32: conch.peers.v1.RicartAgrawalaRequest.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 33: conch.peers.v1.RicartAgrawalaReply.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 34: conch.peers.v1.LamportRequest.stamp:type_name -> conch.peers.v1.Stamp
-	24, // 35: conch.peers.v1.SuzukiKasamiToken.served:type_name -> conch.peers.v1.SuzukiKasamiServed
-	27, // 36: conch.peers.v1.RelayNewborn.to:type_name -> conch.peers.v1.RelayLife
-	11, // 37: conch.peers.v1.RelayRequest.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 38: conch.peers.v1.RelayCancel.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 39: conch.peers.v1.RelayVote.term:type_name -> conch.peers.v1.Stamp
-	25, // 40: conch.peers.v1.RelayVote.lease:type_name -> conch.peers.v1.Lease
-	11, // 41: conch.peers.v1.RelayInquire.term:type_name -> conch.peers.v1.Stamp
-	11, // 42: conch.peers.v1.RelayYield.term:type_name -> conch.peers.v1.Stamp
-	11, // 43: conch.peers.v1.RelayRenew.term:type_name -> conch.peers.v1.Stamp
-	11, // 44: conch.peers.v1.RelayRenewed.term:type_name -> conch.peers.v1.Stamp
-	25, // 45: conch.peers.v1.RelayRenewed.lease:type_name -> conch.peers.v1.Lease
-	11, // 46: conch.peers.v1.RelayRenewed.eldest:type_name -> conch.peers.v1.Stamp
-	11, // 47: conch.peers.v1.RelayRelease.term:type_name -> conch.peers.v1.Stamp
-	11, // 48: conch.peers.v1.RelayRelease.served:type_name -> conch.peers.v1.Stamp
-	11, // 49: conch.peers.v1.RelayToken.term:type_name -> conch.peers.v1.Stamp
-	25, // 50: conch.peers.v1.RelayToken.lease:type_name -> conch.peers.v1.Lease
-	11, // 51: conch.peers.v1.RelayToken.served:type_name -> conch.peers.v1.Stamp
-	1,  // 52: conch.peers.v1.Peers.Link:input_type -> conch.peers.v1.Frame
-	2,  // 53: conch.peers.v1.Peers.Link:output_type -> conch.peers.v1.Answer
-	53, // [53:54] is the sub-list for method output_type
-	52, // [52:53] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	37, // 31: conch.peers.v1.Packet.raymond_request:type_name -> conch.peers.v1.RaymondRequest
+	38, // 32: conch.peers.v1.Packet.raymond_privilege:type_name -> conch.peers.v1.RaymondPrivilege
+	39, // 33: conch.peers.v1.Packet.naimi_trehel_request:type_name -> conch.peers.v1.NaimiTrehelRequest
+	40, // 34: conch.peers.v1.Packet.naimi_trehel_token:type_name -> conch.peers.v1.NaimiTrehelToken
+	13, // 35: conch.peers.v1.EpochJoin.epoch:type_name -> conch.peers.v1.EpochMember
+	11, // 36: conch.peers.v1.RicartAgrawalaRequest.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 37: conch.peers.v1.RicartAgrawalaReply.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 38: conch.peers.v1.LamportRequest.stamp:type_name -> conch.peers.v1.Stamp
+	24, // 39: conch.peers.v1.SuzukiKasamiToken.served:type_name -> conch.peers.v1.SuzukiKasamiServed
+	27, // 40: conch.peers.v1.RelayNewborn.to:type_name -> conch.peers.v1.RelayLife
+	11, // 41: conch.peers.v1.RelayRequest.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 42: conch.peers.v1.RelayCancel.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 43: conch.peers.v1.RelayVote.term:type_name -> conch.peers.v1.Stamp
+	25, // 44: conch.peers.v1.RelayVote.lease:type_name -> conch.peers.v1.Lease
+	11, // 45: conch.peers.v1.RelayInquire.term:type_name -> conch.peers.v1.Stamp
+	11, // 46: conch.peers.v1.RelayYield.term:type_name -> conch.peers.v1.Stamp
+	11, // 47: conch.peers.v1.RelayRenew.term:type_name -> conch.peers.v1.Stamp
+	11, // 48: conch.peers.v1.RelayRenewed.term:type_name -> conch.peers.v1.Stamp
+	25, // 49: conch.peers.v1.RelayRenewed.lease:type_name -> conch.peers.v1.Lease
+	11, // 50: conch.peers.v1.RelayRenewed.eldest:type_name -> conch.peers.v1.Stamp
+	11, // 51: conch.peers.v1.RelayRelease.term:type_name -> conch.peers.v1.Stamp
+	11, // 52: conch.peers.v1.RelayRelease.served:type_name -> conch.peers.v1.Stamp
+	11, // 53: conch.peers.v1.RelayToken.term:type_name -> conch.peers.v1.Stamp
+	25, // 54: conch.peers.v1.RelayToken.lease:type_name -> conch.peers.v1.Lease
+	11, // 55: conch.peers.v1.RelayToken.served:type_name -> conch.peers.v1.Stamp
+	1,  // 56: conch.peers.v1.Peers.Link:input_type -> conch.peers.v1.Frame
+	2,  // 57: conch.peers.v1.Peers.Link:output_type -> conch.peers.v1.Answer
+	57, // [57:58] is the sub-list for method output_type
+	56, // [56:57] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_peers_proto_init() }
@@ -2867,6 +3100,10 @@ func file_peers_proto_init() {
 		(*Packet_LamportRelease)(nil),
 		(*Packet_SuzukiKasamiRequest)(nil),
 		(*Packet_SuzukiKasamiToken)(nil),
+		(*Packet_RaymondRequest)(nil),
+		(*Packet_RaymondPrivilege)(nil),
+		(*Packet_NaimiTrehelRequest)(nil),
+		(*Packet_NaimiTrehelToken)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2874,7 +3111,7 @@ func file_peers_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peers_proto_rawDesc), len(file_peers_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   36,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
