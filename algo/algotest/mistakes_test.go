@@ -39,7 +39,8 @@ func TestMistakes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs the tests once for each mistake")
 	}
-	all := append(mistakes, relayMistakes...)
+	all := slices.Concat(mistakes, maekawaMistakes, relayMistakes)
+	others := len(all) - len(relayMistakes) // those that relayDoc does not tell of
 	var (
 		mu    sync.Mutex
 		found = make([]string, len(all))
@@ -53,7 +54,7 @@ func TestMistakes(t *testing.T) {
 				mu.Lock()
 				found[i] = row(m.what, caught)
 				mu.Unlock()
-				if !*table && i >= len(mistakes) {
+				if !*table && i >= others {
 					m.compare(t, rows, caught)
 				}
 				for by := range strings.FieldsSeq(m.by) {
@@ -66,7 +67,7 @@ func TestMistakes(t *testing.T) {
 	})
 	t.Logf("\n| mistake | caught by |\n|---|---|\n%s", strings.Join(found, "\n"))
 	if *table && !t.Failed() {
-		writeRows(t, found[len(mistakes):])
+		writeRows(t, found[others:])
 	}
 }
 
@@ -152,7 +153,7 @@ func (m mistake) make(t *testing.T) []string {
 // tests names the checks to run: those that must catch the mistake, or with
 // -table all that are about the file.
 func (m mistake) tests() string {
-	about := map[string]string{"ricartagrawala": "ricart-agrawala", "ring": "token-ring", "relay": "relay"}[filepath.Dir(m.file)]
+	about := map[string]string{"ricartagrawala": "ricart-agrawala", "ring": "token-ring", "relay": "relay", "maekawa": "maekawa"}[filepath.Dir(m.file)]
 	if about == "" {
 		about = "ricart-agrawala|token-ring"
 	}
@@ -176,7 +177,7 @@ func (m mistake) tests() string {
 
 func (m mistake) packages() []string {
 	switch dir := filepath.Dir(m.file); dir {
-	case "ricartagrawala", "ring", "relay":
+	case "ricartagrawala", "ring", "relay", "maekawa":
 		return []string{".", "../" + dir}
 	}
 	return []string{"."}

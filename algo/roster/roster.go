@@ -7,6 +7,7 @@ import (
 
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/algo/epoch"
+	"github.com/conchlock/conch/algo/maekawa"
 	"github.com/conchlock/conch/algo/relay"
 	"github.com/conchlock/conch/algo/ricartagrawala"
 	"github.com/conchlock/conch/algo/ring"
@@ -16,7 +17,7 @@ import (
 const Default = "relay"
 
 // Names lists the algorithms.
-func Names() []string { return []string{"relay", "ricart-agrawala", "token-ring"} }
+func Names() []string { return []string{"maekawa", "relay", "ricart-agrawala", "token-ring"} }
 
 // Leases says that an algorithm lives by leases: its holds end with them, and it
 // survives restarts by a floor on disk. The others need no time, and Lamport
@@ -26,6 +27,8 @@ func Leases(name string) bool { return name == "relay" }
 // machine returns the constructor of one lock's machine.
 func machine(name string) (epoch.New, error) {
 	switch name {
+	case "maekawa":
+		return maekawa.New, nil
 	case "ricart-agrawala":
 		return ricartagrawala.New, nil
 	case "token-ring":

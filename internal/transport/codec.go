@@ -36,6 +36,9 @@ func messageSize(m algo.Message) int {
 	if n := relaySize(m); n > 0 {
 		return n
 	}
+	if n := maekawaSize(m); n > 0 {
+		return n
+	}
 	panic(fmt.Sprintf("transport: no place in the schema for a %T", m))
 }
 
@@ -56,7 +59,7 @@ func encodePacket(dst *wire.Packet, p *node.Packet) {
 	case epoch.Left:
 		dst.Message = &wire.Packet_EpochLeft{EpochLeft: &wire.EpochLeft{}}
 	default:
-		if !encodeRelay(dst, m) {
+		if !encodeRelay(dst, m) && !encodeMaekawa(dst, m) {
 			panic(fmt.Sprintf("transport: no place in the schema for a %T", m))
 		}
 	}
@@ -136,6 +139,9 @@ func (d *decoder) message(p *wire.Packet) (algo.Message, error) {
 		return epoch.Left{}, nil
 	}
 	if m, err := d.relay(p); m != nil || err != nil {
+		return m, err
+	}
+	if m, err := d.maekawa(p); m != nil || err != nil {
 		return m, err
 	}
 	return nil, fmt.Errorf("it has no message that this version knows")

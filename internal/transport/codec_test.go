@@ -26,7 +26,7 @@ func samples() []node.Packet {
 	lease := relay.Lease{Asked: maxInstant, Length: maxLength}
 	const most = uint64(algo.MaxTime)
 	served := relay.Served{{Time: 3, Peer: "b", Incarnation: 1}, stamp}
-	return append([]node.Packet{
+	return append(append([]node.Packet{
 		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: ricartagrawala.Request{Stamp: stamp}},
 		{Number: 1, Lock: "x", Message: ricartagrawala.Reply{Stamp: algo.Stamp{Time: 4, Peer: "c", Incarnation: 1}}},
 		{Number: 2, Lock: lock, Message: ring.Want{}},
@@ -48,7 +48,7 @@ func samples() []node.Packet {
 		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: relay.Token{Term: stamp, Number: algo.Token(most), Ceiling: algo.Token(most), Lease: lease, Served: served}, Upkeep: true},
 		{Number: 9, Lock: "x", Message: relay.Token{Term: stamp}},
 		{Number: 10, Message: relay.Newborn{To: []relay.Life{{Peer: "a", Incarnation: 1<<64 - 1}, {Peer: "b", Incarnation: 2}}}, Upkeep: true},
-	}...)
+	}...), maekawaSamples()...)
 }
 
 // What cannot be true is refused, and the error names the place.

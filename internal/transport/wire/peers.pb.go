@@ -791,6 +791,12 @@ type Packet struct {
 	//	*Packet_RelayRelease
 	//	*Packet_RelayToken
 	//	*Packet_RelayNewborn
+	//	*Packet_MaekawaRequest
+	//	*Packet_MaekawaLocked
+	//	*Packet_MaekawaInquire
+	//	*Packet_MaekawaFailed
+	//	*Packet_MaekawaRelinquish
+	//	*Packet_MaekawaRelease
 	Message       isPacket_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1005,6 +1011,60 @@ func (x *Packet) GetRelayNewborn() *RelayNewborn {
 	return nil
 }
 
+func (x *Packet) GetMaekawaRequest() *MaekawaRequest {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_MaekawaRequest); ok {
+			return x.MaekawaRequest
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetMaekawaLocked() *MaekawaLocked {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_MaekawaLocked); ok {
+			return x.MaekawaLocked
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetMaekawaInquire() *MaekawaInquire {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_MaekawaInquire); ok {
+			return x.MaekawaInquire
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetMaekawaFailed() *MaekawaFailed {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_MaekawaFailed); ok {
+			return x.MaekawaFailed
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetMaekawaRelinquish() *MaekawaRelinquish {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_MaekawaRelinquish); ok {
+			return x.MaekawaRelinquish
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetMaekawaRelease() *MaekawaRelease {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_MaekawaRelease); ok {
+			return x.MaekawaRelease
+		}
+	}
+	return nil
+}
+
 type isPacket_Message interface {
 	isPacket_Message()
 }
@@ -1073,6 +1133,30 @@ type Packet_RelayNewborn struct {
 	RelayNewborn *RelayNewborn `protobuf:"bytes,23,opt,name=relay_newborn,json=relayNewborn,proto3,oneof"`
 }
 
+type Packet_MaekawaRequest struct {
+	MaekawaRequest *MaekawaRequest `protobuf:"bytes,70,opt,name=maekawa_request,json=maekawaRequest,proto3,oneof"`
+}
+
+type Packet_MaekawaLocked struct {
+	MaekawaLocked *MaekawaLocked `protobuf:"bytes,71,opt,name=maekawa_locked,json=maekawaLocked,proto3,oneof"`
+}
+
+type Packet_MaekawaInquire struct {
+	MaekawaInquire *MaekawaInquire `protobuf:"bytes,72,opt,name=maekawa_inquire,json=maekawaInquire,proto3,oneof"`
+}
+
+type Packet_MaekawaFailed struct {
+	MaekawaFailed *MaekawaFailed `protobuf:"bytes,73,opt,name=maekawa_failed,json=maekawaFailed,proto3,oneof"`
+}
+
+type Packet_MaekawaRelinquish struct {
+	MaekawaRelinquish *MaekawaRelinquish `protobuf:"bytes,74,opt,name=maekawa_relinquish,json=maekawaRelinquish,proto3,oneof"`
+}
+
+type Packet_MaekawaRelease struct {
+	MaekawaRelease *MaekawaRelease `protobuf:"bytes,75,opt,name=maekawa_release,json=maekawaRelease,proto3,oneof"`
+}
+
 func (*Packet_EpochJoin) isPacket_Message() {}
 
 func (*Packet_EpochLeft) isPacket_Message() {}
@@ -1104,6 +1188,18 @@ func (*Packet_RelayRelease) isPacket_Message() {}
 func (*Packet_RelayToken) isPacket_Message() {}
 
 func (*Packet_RelayNewborn) isPacket_Message() {}
+
+func (*Packet_MaekawaRequest) isPacket_Message() {}
+
+func (*Packet_MaekawaLocked) isPacket_Message() {}
+
+func (*Packet_MaekawaInquire) isPacket_Message() {}
+
+func (*Packet_MaekawaFailed) isPacket_Message() {}
+
+func (*Packet_MaekawaRelinquish) isPacket_Message() {}
+
+func (*Packet_MaekawaRelease) isPacket_Message() {}
 
 // Stamp names a request.
 type Stamp struct {
@@ -2171,6 +2267,270 @@ func (x *RelayToken) GetServed() []*Stamp {
 	return nil
 }
 
+type MaekawaRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MaekawaRequest) Reset() {
+	*x = MaekawaRequest{}
+	mi := &file_peers_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaekawaRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaekawaRequest) ProtoMessage() {}
+
+func (x *MaekawaRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaekawaRequest.ProtoReflect.Descriptor instead.
+func (*MaekawaRequest) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *MaekawaRequest) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+type MaekawaLocked struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MaekawaLocked) Reset() {
+	*x = MaekawaLocked{}
+	mi := &file_peers_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaekawaLocked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaekawaLocked) ProtoMessage() {}
+
+func (x *MaekawaLocked) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaekawaLocked.ProtoReflect.Descriptor instead.
+func (*MaekawaLocked) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *MaekawaLocked) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+type MaekawaInquire struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MaekawaInquire) Reset() {
+	*x = MaekawaInquire{}
+	mi := &file_peers_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaekawaInquire) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaekawaInquire) ProtoMessage() {}
+
+func (x *MaekawaInquire) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaekawaInquire.ProtoReflect.Descriptor instead.
+func (*MaekawaInquire) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *MaekawaInquire) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+type MaekawaFailed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MaekawaFailed) Reset() {
+	*x = MaekawaFailed{}
+	mi := &file_peers_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaekawaFailed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaekawaFailed) ProtoMessage() {}
+
+func (x *MaekawaFailed) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaekawaFailed.ProtoReflect.Descriptor instead.
+func (*MaekawaFailed) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *MaekawaFailed) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+type MaekawaRelinquish struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MaekawaRelinquish) Reset() {
+	*x = MaekawaRelinquish{}
+	mi := &file_peers_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaekawaRelinquish) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaekawaRelinquish) ProtoMessage() {}
+
+func (x *MaekawaRelinquish) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaekawaRelinquish.ProtoReflect.Descriptor instead.
+func (*MaekawaRelinquish) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *MaekawaRelinquish) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+type MaekawaRelease struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MaekawaRelease) Reset() {
+	*x = MaekawaRelease{}
+	mi := &file_peers_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaekawaRelease) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaekawaRelease) ProtoMessage() {}
+
+func (x *MaekawaRelease) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaekawaRelease.ProtoReflect.Descriptor instead.
+func (*MaekawaRelease) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *MaekawaRelease) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
 var File_peers_proto protoreflect.FileDescriptor
 
 const file_peers_proto_rawDesc = "" +
@@ -2232,7 +2592,7 @@ const file_peers_proto_rawDesc = "" +
 	"\x03ask\x18\x01 \x01(\bR\x03ask\x12\x18\n" +
 	"\aleaving\x18\x02 \x01(\bR\aleaving\"9\n" +
 	"\x05Batch\x120\n" +
-	"\apackets\x18\x01 \x03(\v2\x16.conch.peers.v1.PacketR\apackets\"\xa8\t\n" +
+	"\apackets\x18\x01 \x03(\v2\x16.conch.peers.v1.PacketR\apackets\"\xed\f\n" +
 	"\x06Packet\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04time\x18\x02 \x01(\x04R\x04time\x12\x12\n" +
@@ -2261,7 +2621,13 @@ const file_peers_proto_rawDesc = "" +
 	"\rrelay_release\x18\x15 \x01(\v2\x1c.conch.peers.v1.RelayReleaseH\x00R\frelayRelease\x12=\n" +
 	"\vrelay_token\x18\x16 \x01(\v2\x1a.conch.peers.v1.RelayTokenH\x00R\n" +
 	"relayToken\x12C\n" +
-	"\rrelay_newborn\x18\x17 \x01(\v2\x1c.conch.peers.v1.RelayNewbornH\x00R\frelayNewbornB\t\n" +
+	"\rrelay_newborn\x18\x17 \x01(\v2\x1c.conch.peers.v1.RelayNewbornH\x00R\frelayNewborn\x12I\n" +
+	"\x0fmaekawa_request\x18F \x01(\v2\x1e.conch.peers.v1.MaekawaRequestH\x00R\x0emaekawaRequest\x12F\n" +
+	"\x0emaekawa_locked\x18G \x01(\v2\x1d.conch.peers.v1.MaekawaLockedH\x00R\rmaekawaLocked\x12I\n" +
+	"\x0fmaekawa_inquire\x18H \x01(\v2\x1e.conch.peers.v1.MaekawaInquireH\x00R\x0emaekawaInquire\x12F\n" +
+	"\x0emaekawa_failed\x18I \x01(\v2\x1d.conch.peers.v1.MaekawaFailedH\x00R\rmaekawaFailed\x12R\n" +
+	"\x12maekawa_relinquish\x18J \x01(\v2!.conch.peers.v1.MaekawaRelinquishH\x00R\x11maekawaRelinquish\x12I\n" +
+	"\x0fmaekawa_release\x18K \x01(\v2\x1e.conch.peers.v1.MaekawaReleaseH\x00R\x0emaekawaReleaseB\t\n" +
 	"\amessage\"Q\n" +
 	"\x05Stamp\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x04R\x04time\x12\x12\n" +
@@ -2329,7 +2695,19 @@ const file_peers_proto_rawDesc = "" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x18\n" +
 	"\aceiling\x18\x03 \x01(\x04R\aceiling\x12+\n" +
 	"\x05lease\x18\x04 \x01(\v2\x15.conch.peers.v1.LeaseR\x05lease\x12-\n" +
-	"\x06served\x18\x05 \x03(\v2\x15.conch.peers.v1.StampR\x06served2B\n" +
+	"\x06served\x18\x05 \x03(\v2\x15.conch.peers.v1.StampR\x06served\"=\n" +
+	"\x0eMaekawaRequest\x12+\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x05stamp\"<\n" +
+	"\rMaekawaLocked\x12+\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x05stamp\"=\n" +
+	"\x0eMaekawaInquire\x12+\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x05stamp\"<\n" +
+	"\rMaekawaFailed\x12+\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x05stamp\"@\n" +
+	"\x11MaekawaRelinquish\x12+\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x05stamp\"=\n" +
+	"\x0eMaekawaRelease\x12+\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x05stamp2B\n" +
 	"\x05Peers\x129\n" +
 	"\x04Link\x12\x15.conch.peers.v1.Frame\x1a\x16.conch.peers.v1.Answer(\x010\x01B4Z2github.com/conchlock/conch/internal/transport/wireb\x06proto3"
 
@@ -2346,7 +2724,7 @@ func file_peers_proto_rawDescGZIP() []byte {
 }
 
 var file_peers_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_peers_proto_goTypes = []any{
 	(Refused_Cause)(0),            // 0: conch.peers.v1.Refused.Cause
 	(*Frame)(nil),                 // 1: conch.peers.v1.Frame
@@ -2379,6 +2757,12 @@ var file_peers_proto_goTypes = []any{
 	(*RelayRenewed)(nil),          // 28: conch.peers.v1.RelayRenewed
 	(*RelayRelease)(nil),          // 29: conch.peers.v1.RelayRelease
 	(*RelayToken)(nil),            // 30: conch.peers.v1.RelayToken
+	(*MaekawaRequest)(nil),        // 31: conch.peers.v1.MaekawaRequest
+	(*MaekawaLocked)(nil),         // 32: conch.peers.v1.MaekawaLocked
+	(*MaekawaInquire)(nil),        // 33: conch.peers.v1.MaekawaInquire
+	(*MaekawaFailed)(nil),         // 34: conch.peers.v1.MaekawaFailed
+	(*MaekawaRelinquish)(nil),     // 35: conch.peers.v1.MaekawaRelinquish
+	(*MaekawaRelease)(nil),        // 36: conch.peers.v1.MaekawaRelease
 }
 var file_peers_proto_depIdxs = []int32{
 	3,  // 0: conch.peers.v1.Frame.hello:type_name -> conch.peers.v1.Hello
@@ -2407,32 +2791,44 @@ var file_peers_proto_depIdxs = []int32{
 	29, // 23: conch.peers.v1.Packet.relay_release:type_name -> conch.peers.v1.RelayRelease
 	30, // 24: conch.peers.v1.Packet.relay_token:type_name -> conch.peers.v1.RelayToken
 	20, // 25: conch.peers.v1.Packet.relay_newborn:type_name -> conch.peers.v1.RelayNewborn
-	13, // 26: conch.peers.v1.EpochJoin.epoch:type_name -> conch.peers.v1.EpochMember
-	11, // 27: conch.peers.v1.RicartAgrawalaRequest.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 28: conch.peers.v1.RicartAgrawalaReply.stamp:type_name -> conch.peers.v1.Stamp
-	21, // 29: conch.peers.v1.RelayNewborn.to:type_name -> conch.peers.v1.RelayLife
-	11, // 30: conch.peers.v1.RelayRequest.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 31: conch.peers.v1.RelayCancel.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 32: conch.peers.v1.RelayVote.term:type_name -> conch.peers.v1.Stamp
-	19, // 33: conch.peers.v1.RelayVote.lease:type_name -> conch.peers.v1.Lease
-	11, // 34: conch.peers.v1.RelayInquire.term:type_name -> conch.peers.v1.Stamp
-	11, // 35: conch.peers.v1.RelayYield.term:type_name -> conch.peers.v1.Stamp
-	11, // 36: conch.peers.v1.RelayRenew.term:type_name -> conch.peers.v1.Stamp
-	11, // 37: conch.peers.v1.RelayRenewed.term:type_name -> conch.peers.v1.Stamp
-	19, // 38: conch.peers.v1.RelayRenewed.lease:type_name -> conch.peers.v1.Lease
-	11, // 39: conch.peers.v1.RelayRenewed.eldest:type_name -> conch.peers.v1.Stamp
-	11, // 40: conch.peers.v1.RelayRelease.term:type_name -> conch.peers.v1.Stamp
-	11, // 41: conch.peers.v1.RelayRelease.served:type_name -> conch.peers.v1.Stamp
-	11, // 42: conch.peers.v1.RelayToken.term:type_name -> conch.peers.v1.Stamp
-	19, // 43: conch.peers.v1.RelayToken.lease:type_name -> conch.peers.v1.Lease
-	11, // 44: conch.peers.v1.RelayToken.served:type_name -> conch.peers.v1.Stamp
-	1,  // 45: conch.peers.v1.Peers.Link:input_type -> conch.peers.v1.Frame
-	2,  // 46: conch.peers.v1.Peers.Link:output_type -> conch.peers.v1.Answer
-	46, // [46:47] is the sub-list for method output_type
-	45, // [45:46] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	31, // 26: conch.peers.v1.Packet.maekawa_request:type_name -> conch.peers.v1.MaekawaRequest
+	32, // 27: conch.peers.v1.Packet.maekawa_locked:type_name -> conch.peers.v1.MaekawaLocked
+	33, // 28: conch.peers.v1.Packet.maekawa_inquire:type_name -> conch.peers.v1.MaekawaInquire
+	34, // 29: conch.peers.v1.Packet.maekawa_failed:type_name -> conch.peers.v1.MaekawaFailed
+	35, // 30: conch.peers.v1.Packet.maekawa_relinquish:type_name -> conch.peers.v1.MaekawaRelinquish
+	36, // 31: conch.peers.v1.Packet.maekawa_release:type_name -> conch.peers.v1.MaekawaRelease
+	13, // 32: conch.peers.v1.EpochJoin.epoch:type_name -> conch.peers.v1.EpochMember
+	11, // 33: conch.peers.v1.RicartAgrawalaRequest.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 34: conch.peers.v1.RicartAgrawalaReply.stamp:type_name -> conch.peers.v1.Stamp
+	21, // 35: conch.peers.v1.RelayNewborn.to:type_name -> conch.peers.v1.RelayLife
+	11, // 36: conch.peers.v1.RelayRequest.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 37: conch.peers.v1.RelayCancel.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 38: conch.peers.v1.RelayVote.term:type_name -> conch.peers.v1.Stamp
+	19, // 39: conch.peers.v1.RelayVote.lease:type_name -> conch.peers.v1.Lease
+	11, // 40: conch.peers.v1.RelayInquire.term:type_name -> conch.peers.v1.Stamp
+	11, // 41: conch.peers.v1.RelayYield.term:type_name -> conch.peers.v1.Stamp
+	11, // 42: conch.peers.v1.RelayRenew.term:type_name -> conch.peers.v1.Stamp
+	11, // 43: conch.peers.v1.RelayRenewed.term:type_name -> conch.peers.v1.Stamp
+	19, // 44: conch.peers.v1.RelayRenewed.lease:type_name -> conch.peers.v1.Lease
+	11, // 45: conch.peers.v1.RelayRenewed.eldest:type_name -> conch.peers.v1.Stamp
+	11, // 46: conch.peers.v1.RelayRelease.term:type_name -> conch.peers.v1.Stamp
+	11, // 47: conch.peers.v1.RelayRelease.served:type_name -> conch.peers.v1.Stamp
+	11, // 48: conch.peers.v1.RelayToken.term:type_name -> conch.peers.v1.Stamp
+	19, // 49: conch.peers.v1.RelayToken.lease:type_name -> conch.peers.v1.Lease
+	11, // 50: conch.peers.v1.RelayToken.served:type_name -> conch.peers.v1.Stamp
+	11, // 51: conch.peers.v1.MaekawaRequest.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 52: conch.peers.v1.MaekawaLocked.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 53: conch.peers.v1.MaekawaInquire.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 54: conch.peers.v1.MaekawaFailed.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 55: conch.peers.v1.MaekawaRelinquish.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 56: conch.peers.v1.MaekawaRelease.stamp:type_name -> conch.peers.v1.Stamp
+	1,  // 57: conch.peers.v1.Peers.Link:input_type -> conch.peers.v1.Frame
+	2,  // 58: conch.peers.v1.Peers.Link:output_type -> conch.peers.v1.Answer
+	58, // [58:59] is the sub-list for method output_type
+	57, // [57:58] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_peers_proto_init() }
@@ -2468,6 +2864,12 @@ func file_peers_proto_init() {
 		(*Packet_RelayRelease)(nil),
 		(*Packet_RelayToken)(nil),
 		(*Packet_RelayNewborn)(nil),
+		(*Packet_MaekawaRequest)(nil),
+		(*Packet_MaekawaLocked)(nil),
+		(*Packet_MaekawaInquire)(nil),
+		(*Packet_MaekawaFailed)(nil),
+		(*Packet_MaekawaRelinquish)(nil),
+		(*Packet_MaekawaRelease)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2475,7 +2877,7 @@ func file_peers_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peers_proto_rawDesc), len(file_peers_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   30,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
