@@ -40,7 +40,7 @@ func TestMistakes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs the tests once for each mistake")
 	}
-	all := slices.Concat(mistakes, classicsMistakes, treeMistakes, relayMistakes)
+	all := slices.Concat(mistakes, classicsMistakes, maekawaMistakes, treeMistakes, relayMistakes)
 	told := len(all) - len(relayMistakes) // from here on docs tell of them
 	var (
 		mu    sync.Mutex

@@ -8,6 +8,7 @@ import (
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/algo/epoch"
 	"github.com/conchlock/conch/algo/lamport"
+	"github.com/conchlock/conch/algo/maekawa"
 	"github.com/conchlock/conch/algo/naimitrehel"
 	"github.com/conchlock/conch/algo/raymond"
 	"github.com/conchlock/conch/algo/relay"
@@ -32,6 +33,7 @@ func classics() []classic {
 		{"token-ring", ring.New},
 		{"lamport", lamport.New},
 		{"suzuki-kasami", suzukikasami.New},
+		{"maekawa", maekawa.New},
 		{"raymond", raymond.New},
 		{"naimi-trehel", naimitrehel.New},
 	}

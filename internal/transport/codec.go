@@ -33,7 +33,7 @@ func messageSize(m algo.Message) int {
 		}
 		return n
 	}
-	if n := max(relaySize(m), classicSize(m), treesSize(m)); n > 0 {
+	if n := max(relaySize(m), classicSize(m), treesSize(m), maekawaSize(m)); n > 0 {
 		return n
 	}
 	panic(fmt.Sprintf("transport: no place in the schema for a %T", m))
@@ -56,7 +56,7 @@ func encodePacket(dst *wire.Packet, p *node.Packet) {
 	case epoch.Left:
 		dst.Message = &wire.Packet_EpochLeft{EpochLeft: &wire.EpochLeft{}}
 	default:
-		if !encodeRelay(dst, m) && !encodeClassic(dst, m) && !encodeTrees(dst, m) {
+		if !encodeRelay(dst, m) && !encodeClassic(dst, m) && !encodeTrees(dst, m) && !encodeMaekawa(dst, m) {
 			panic(fmt.Sprintf("transport: no place in the schema for a %T", m))
 		}
 	}
@@ -142,6 +142,9 @@ func (d *decoder) message(p *wire.Packet) (algo.Message, error) {
 		return m, err
 	}
 	if m, err := d.trees(p); m != nil || err != nil {
+		return m, err
+	}
+	if m, err := d.maekawa(p); m != nil || err != nil {
 		return m, err
 	}
 	return nil, fmt.Errorf("it has no message that this version knows")

@@ -30,7 +30,7 @@ func samples() []node.Packet {
 	lease := relay.Lease{Asked: maxInstant, Length: maxLength}
 	const most = uint64(algo.MaxTime)
 	served := relay.Served{{Time: 3, Peer: "b", Incarnation: 1}, stamp}
-	return append(classicSamples(), append([]node.Packet{
+	return append(append(classicSamples(), maekawaSamples()...), append([]node.Packet{
 		{Number: 1<<64 - 1, Time: algo.MaxTime, Lock: lock, Message: ricartagrawala.Request{Stamp: stamp}},
 		{Number: 1, Lock: "x", Message: ricartagrawala.Reply{Stamp: algo.Stamp{Time: 4, Peer: "c", Incarnation: 1}}},
 		{Number: 2, Lock: lock, Message: ring.Want{}},

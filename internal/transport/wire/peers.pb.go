@@ -800,6 +800,12 @@ type Packet struct {
 	//	*Packet_RaymondPrivilege
 	//	*Packet_NaimiTrehelRequest
 	//	*Packet_NaimiTrehelToken
+	//	*Packet_MaekawaRequest
+	//	*Packet_MaekawaLocked
+	//	*Packet_MaekawaInquire
+	//	*Packet_MaekawaFailed
+	//	*Packet_MaekawaRelinquish
+	//	*Packet_MaekawaRelease
 	Message       isPacket_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1095,6 +1101,60 @@ func (x *Packet) GetNaimiTrehelToken() *NaimiTrehelToken {
 	return nil
 }
 
+func (x *Packet) GetMaekawaRequest() *MaekawaRequest {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_MaekawaRequest); ok {
+			return x.MaekawaRequest
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetMaekawaLocked() *MaekawaLocked {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_MaekawaLocked); ok {
+			return x.MaekawaLocked
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetMaekawaInquire() *MaekawaInquire {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_MaekawaInquire); ok {
+			return x.MaekawaInquire
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetMaekawaFailed() *MaekawaFailed {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_MaekawaFailed); ok {
+			return x.MaekawaFailed
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetMaekawaRelinquish() *MaekawaRelinquish {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_MaekawaRelinquish); ok {
+			return x.MaekawaRelinquish
+		}
+	}
+	return nil
+}
+
+func (x *Packet) GetMaekawaRelease() *MaekawaRelease {
+	if x != nil {
+		if x, ok := x.Message.(*Packet_MaekawaRelease); ok {
+			return x.MaekawaRelease
+		}
+	}
+	return nil
+}
+
 type isPacket_Message interface {
 	isPacket_Message()
 }
@@ -1199,6 +1259,30 @@ type Packet_NaimiTrehelToken struct {
 	NaimiTrehelToken *NaimiTrehelToken `protobuf:"bytes,61,opt,name=naimi_trehel_token,json=naimiTrehelToken,proto3,oneof"`
 }
 
+type Packet_MaekawaRequest struct {
+	MaekawaRequest *MaekawaRequest `protobuf:"bytes,70,opt,name=maekawa_request,json=maekawaRequest,proto3,oneof"`
+}
+
+type Packet_MaekawaLocked struct {
+	MaekawaLocked *MaekawaLocked `protobuf:"bytes,71,opt,name=maekawa_locked,json=maekawaLocked,proto3,oneof"`
+}
+
+type Packet_MaekawaInquire struct {
+	MaekawaInquire *MaekawaInquire `protobuf:"bytes,72,opt,name=maekawa_inquire,json=maekawaInquire,proto3,oneof"`
+}
+
+type Packet_MaekawaFailed struct {
+	MaekawaFailed *MaekawaFailed `protobuf:"bytes,73,opt,name=maekawa_failed,json=maekawaFailed,proto3,oneof"`
+}
+
+type Packet_MaekawaRelinquish struct {
+	MaekawaRelinquish *MaekawaRelinquish `protobuf:"bytes,74,opt,name=maekawa_relinquish,json=maekawaRelinquish,proto3,oneof"`
+}
+
+type Packet_MaekawaRelease struct {
+	MaekawaRelease *MaekawaRelease `protobuf:"bytes,75,opt,name=maekawa_release,json=maekawaRelease,proto3,oneof"`
+}
+
 func (*Packet_EpochJoin) isPacket_Message() {}
 
 func (*Packet_EpochLeft) isPacket_Message() {}
@@ -1248,6 +1332,18 @@ func (*Packet_RaymondPrivilege) isPacket_Message() {}
 func (*Packet_NaimiTrehelRequest) isPacket_Message() {}
 
 func (*Packet_NaimiTrehelToken) isPacket_Message() {}
+
+func (*Packet_MaekawaRequest) isPacket_Message() {}
+
+func (*Packet_MaekawaLocked) isPacket_Message() {}
+
+func (*Packet_MaekawaInquire) isPacket_Message() {}
+
+func (*Packet_MaekawaFailed) isPacket_Message() {}
+
+func (*Packet_MaekawaRelinquish) isPacket_Message() {}
+
+func (*Packet_MaekawaRelease) isPacket_Message() {}
 
 // Stamp names a request.
 type Stamp struct {
@@ -2747,6 +2843,270 @@ func (*NaimiTrehelToken) Descriptor() ([]byte, []int) {
 	return file_peers_proto_rawDescGZIP(), []int{39}
 }
 
+type MaekawaRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MaekawaRequest) Reset() {
+	*x = MaekawaRequest{}
+	mi := &file_peers_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaekawaRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaekawaRequest) ProtoMessage() {}
+
+func (x *MaekawaRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaekawaRequest.ProtoReflect.Descriptor instead.
+func (*MaekawaRequest) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *MaekawaRequest) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+type MaekawaLocked struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MaekawaLocked) Reset() {
+	*x = MaekawaLocked{}
+	mi := &file_peers_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaekawaLocked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaekawaLocked) ProtoMessage() {}
+
+func (x *MaekawaLocked) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaekawaLocked.ProtoReflect.Descriptor instead.
+func (*MaekawaLocked) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *MaekawaLocked) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+type MaekawaInquire struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MaekawaInquire) Reset() {
+	*x = MaekawaInquire{}
+	mi := &file_peers_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaekawaInquire) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaekawaInquire) ProtoMessage() {}
+
+func (x *MaekawaInquire) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaekawaInquire.ProtoReflect.Descriptor instead.
+func (*MaekawaInquire) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *MaekawaInquire) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+type MaekawaFailed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MaekawaFailed) Reset() {
+	*x = MaekawaFailed{}
+	mi := &file_peers_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaekawaFailed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaekawaFailed) ProtoMessage() {}
+
+func (x *MaekawaFailed) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaekawaFailed.ProtoReflect.Descriptor instead.
+func (*MaekawaFailed) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *MaekawaFailed) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+type MaekawaRelinquish struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MaekawaRelinquish) Reset() {
+	*x = MaekawaRelinquish{}
+	mi := &file_peers_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaekawaRelinquish) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaekawaRelinquish) ProtoMessage() {}
+
+func (x *MaekawaRelinquish) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaekawaRelinquish.ProtoReflect.Descriptor instead.
+func (*MaekawaRelinquish) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *MaekawaRelinquish) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+type MaekawaRelease struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MaekawaRelease) Reset() {
+	*x = MaekawaRelease{}
+	mi := &file_peers_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaekawaRelease) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaekawaRelease) ProtoMessage() {}
+
+func (x *MaekawaRelease) ProtoReflect() protoreflect.Message {
+	mi := &file_peers_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaekawaRelease.ProtoReflect.Descriptor instead.
+func (*MaekawaRelease) Descriptor() ([]byte, []int) {
+	return file_peers_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *MaekawaRelease) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
 var File_peers_proto protoreflect.FileDescriptor
 
 const file_peers_proto_rawDesc = "" +
@@ -2808,7 +3168,7 @@ const file_peers_proto_rawDesc = "" +
 	"\x03ask\x18\x01 \x01(\bR\x03ask\x12\x18\n" +
 	"\aleaving\x18\x02 \x01(\bR\aleaving\"9\n" +
 	"\x05Batch\x120\n" +
-	"\apackets\x18\x01 \x03(\v2\x16.conch.peers.v1.PacketR\apackets\"\xf3\x0e\n" +
+	"\apackets\x18\x01 \x03(\v2\x16.conch.peers.v1.PacketR\apackets\"\xb8\x12\n" +
 	"\x06Packet\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04time\x18\x02 \x01(\x04R\x04time\x12\x12\n" +
@@ -2847,7 +3207,13 @@ const file_peers_proto_rawDesc = "" +
 	"\x0fraymond_request\x182 \x01(\v2\x1e.conch.peers.v1.RaymondRequestH\x00R\x0eraymondRequest\x12O\n" +
 	"\x11raymond_privilege\x183 \x01(\v2 .conch.peers.v1.RaymondPrivilegeH\x00R\x10raymondPrivilege\x12V\n" +
 	"\x14naimi_trehel_request\x18< \x01(\v2\".conch.peers.v1.NaimiTrehelRequestH\x00R\x12naimiTrehelRequest\x12P\n" +
-	"\x12naimi_trehel_token\x18= \x01(\v2 .conch.peers.v1.NaimiTrehelTokenH\x00R\x10naimiTrehelTokenB\t\n" +
+	"\x12naimi_trehel_token\x18= \x01(\v2 .conch.peers.v1.NaimiTrehelTokenH\x00R\x10naimiTrehelToken\x12I\n" +
+	"\x0fmaekawa_request\x18F \x01(\v2\x1e.conch.peers.v1.MaekawaRequestH\x00R\x0emaekawaRequest\x12F\n" +
+	"\x0emaekawa_locked\x18G \x01(\v2\x1d.conch.peers.v1.MaekawaLockedH\x00R\rmaekawaLocked\x12I\n" +
+	"\x0fmaekawa_inquire\x18H \x01(\v2\x1e.conch.peers.v1.MaekawaInquireH\x00R\x0emaekawaInquire\x12F\n" +
+	"\x0emaekawa_failed\x18I \x01(\v2\x1d.conch.peers.v1.MaekawaFailedH\x00R\rmaekawaFailed\x12R\n" +
+	"\x12maekawa_relinquish\x18J \x01(\v2!.conch.peers.v1.MaekawaRelinquishH\x00R\x11maekawaRelinquish\x12I\n" +
+	"\x0fmaekawa_release\x18K \x01(\v2\x1e.conch.peers.v1.MaekawaReleaseH\x00R\x0emaekawaReleaseB\t\n" +
 	"\amessage\"Q\n" +
 	"\x05Stamp\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x04R\x04time\x12\x12\n" +
@@ -2935,7 +3301,19 @@ const file_peers_proto_rawDesc = "" +
 	"\x10RaymondPrivilege\"(\n" +
 	"\x12NaimiTrehelRequest\x12\x12\n" +
 	"\x04peer\x18\x01 \x01(\tR\x04peer\"\x12\n" +
-	"\x10NaimiTrehelToken2B\n" +
+	"\x10NaimiTrehelToken\"=\n" +
+	"\x0eMaekawaRequest\x12+\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x05stamp\"<\n" +
+	"\rMaekawaLocked\x12+\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x05stamp\"=\n" +
+	"\x0eMaekawaInquire\x12+\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x05stamp\"<\n" +
+	"\rMaekawaFailed\x12+\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x05stamp\"@\n" +
+	"\x11MaekawaRelinquish\x12+\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x05stamp\"=\n" +
+	"\x0eMaekawaRelease\x12+\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x15.conch.peers.v1.StampR\x05stamp2B\n" +
 	"\x05Peers\x129\n" +
 	"\x04Link\x12\x15.conch.peers.v1.Frame\x1a\x16.conch.peers.v1.Answer(\x010\x01B4Z2github.com/conchlock/conch/internal/transport/wireb\x06proto3"
 
@@ -2952,7 +3330,7 @@ func file_peers_proto_rawDescGZIP() []byte {
 }
 
 var file_peers_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_peers_proto_goTypes = []any{
 	(Refused_Cause)(0),            // 0: conch.peers.v1.Refused.Cause
 	(*Frame)(nil),                 // 1: conch.peers.v1.Frame
@@ -2995,6 +3373,12 @@ var file_peers_proto_goTypes = []any{
 	(*RaymondPrivilege)(nil),      // 38: conch.peers.v1.RaymondPrivilege
 	(*NaimiTrehelRequest)(nil),    // 39: conch.peers.v1.NaimiTrehelRequest
 	(*NaimiTrehelToken)(nil),      // 40: conch.peers.v1.NaimiTrehelToken
+	(*MaekawaRequest)(nil),        // 41: conch.peers.v1.MaekawaRequest
+	(*MaekawaLocked)(nil),         // 42: conch.peers.v1.MaekawaLocked
+	(*MaekawaInquire)(nil),        // 43: conch.peers.v1.MaekawaInquire
+	(*MaekawaFailed)(nil),         // 44: conch.peers.v1.MaekawaFailed
+	(*MaekawaRelinquish)(nil),     // 45: conch.peers.v1.MaekawaRelinquish
+	(*MaekawaRelease)(nil),        // 46: conch.peers.v1.MaekawaRelease
 }
 var file_peers_proto_depIdxs = []int32{
 	3,  // 0: conch.peers.v1.Frame.hello:type_name -> conch.peers.v1.Hello
@@ -3032,34 +3416,46 @@ var file_peers_proto_depIdxs = []int32{
 	38, // 32: conch.peers.v1.Packet.raymond_privilege:type_name -> conch.peers.v1.RaymondPrivilege
 	39, // 33: conch.peers.v1.Packet.naimi_trehel_request:type_name -> conch.peers.v1.NaimiTrehelRequest
 	40, // 34: conch.peers.v1.Packet.naimi_trehel_token:type_name -> conch.peers.v1.NaimiTrehelToken
-	13, // 35: conch.peers.v1.EpochJoin.epoch:type_name -> conch.peers.v1.EpochMember
-	11, // 36: conch.peers.v1.RicartAgrawalaRequest.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 37: conch.peers.v1.RicartAgrawalaReply.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 38: conch.peers.v1.LamportRequest.stamp:type_name -> conch.peers.v1.Stamp
-	24, // 39: conch.peers.v1.SuzukiKasamiToken.served:type_name -> conch.peers.v1.SuzukiKasamiServed
-	27, // 40: conch.peers.v1.RelayNewborn.to:type_name -> conch.peers.v1.RelayLife
-	11, // 41: conch.peers.v1.RelayRequest.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 42: conch.peers.v1.RelayCancel.stamp:type_name -> conch.peers.v1.Stamp
-	11, // 43: conch.peers.v1.RelayVote.term:type_name -> conch.peers.v1.Stamp
-	25, // 44: conch.peers.v1.RelayVote.lease:type_name -> conch.peers.v1.Lease
-	11, // 45: conch.peers.v1.RelayInquire.term:type_name -> conch.peers.v1.Stamp
-	11, // 46: conch.peers.v1.RelayYield.term:type_name -> conch.peers.v1.Stamp
-	11, // 47: conch.peers.v1.RelayRenew.term:type_name -> conch.peers.v1.Stamp
-	11, // 48: conch.peers.v1.RelayRenewed.term:type_name -> conch.peers.v1.Stamp
-	25, // 49: conch.peers.v1.RelayRenewed.lease:type_name -> conch.peers.v1.Lease
-	11, // 50: conch.peers.v1.RelayRenewed.eldest:type_name -> conch.peers.v1.Stamp
-	11, // 51: conch.peers.v1.RelayRelease.term:type_name -> conch.peers.v1.Stamp
-	11, // 52: conch.peers.v1.RelayRelease.served:type_name -> conch.peers.v1.Stamp
-	11, // 53: conch.peers.v1.RelayToken.term:type_name -> conch.peers.v1.Stamp
-	25, // 54: conch.peers.v1.RelayToken.lease:type_name -> conch.peers.v1.Lease
-	11, // 55: conch.peers.v1.RelayToken.served:type_name -> conch.peers.v1.Stamp
-	1,  // 56: conch.peers.v1.Peers.Link:input_type -> conch.peers.v1.Frame
-	2,  // 57: conch.peers.v1.Peers.Link:output_type -> conch.peers.v1.Answer
-	57, // [57:58] is the sub-list for method output_type
-	56, // [56:57] is the sub-list for method input_type
-	56, // [56:56] is the sub-list for extension type_name
-	56, // [56:56] is the sub-list for extension extendee
-	0,  // [0:56] is the sub-list for field type_name
+	41, // 35: conch.peers.v1.Packet.maekawa_request:type_name -> conch.peers.v1.MaekawaRequest
+	42, // 36: conch.peers.v1.Packet.maekawa_locked:type_name -> conch.peers.v1.MaekawaLocked
+	43, // 37: conch.peers.v1.Packet.maekawa_inquire:type_name -> conch.peers.v1.MaekawaInquire
+	44, // 38: conch.peers.v1.Packet.maekawa_failed:type_name -> conch.peers.v1.MaekawaFailed
+	45, // 39: conch.peers.v1.Packet.maekawa_relinquish:type_name -> conch.peers.v1.MaekawaRelinquish
+	46, // 40: conch.peers.v1.Packet.maekawa_release:type_name -> conch.peers.v1.MaekawaRelease
+	13, // 41: conch.peers.v1.EpochJoin.epoch:type_name -> conch.peers.v1.EpochMember
+	11, // 42: conch.peers.v1.RicartAgrawalaRequest.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 43: conch.peers.v1.RicartAgrawalaReply.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 44: conch.peers.v1.LamportRequest.stamp:type_name -> conch.peers.v1.Stamp
+	24, // 45: conch.peers.v1.SuzukiKasamiToken.served:type_name -> conch.peers.v1.SuzukiKasamiServed
+	27, // 46: conch.peers.v1.RelayNewborn.to:type_name -> conch.peers.v1.RelayLife
+	11, // 47: conch.peers.v1.RelayRequest.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 48: conch.peers.v1.RelayCancel.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 49: conch.peers.v1.RelayVote.term:type_name -> conch.peers.v1.Stamp
+	25, // 50: conch.peers.v1.RelayVote.lease:type_name -> conch.peers.v1.Lease
+	11, // 51: conch.peers.v1.RelayInquire.term:type_name -> conch.peers.v1.Stamp
+	11, // 52: conch.peers.v1.RelayYield.term:type_name -> conch.peers.v1.Stamp
+	11, // 53: conch.peers.v1.RelayRenew.term:type_name -> conch.peers.v1.Stamp
+	11, // 54: conch.peers.v1.RelayRenewed.term:type_name -> conch.peers.v1.Stamp
+	25, // 55: conch.peers.v1.RelayRenewed.lease:type_name -> conch.peers.v1.Lease
+	11, // 56: conch.peers.v1.RelayRenewed.eldest:type_name -> conch.peers.v1.Stamp
+	11, // 57: conch.peers.v1.RelayRelease.term:type_name -> conch.peers.v1.Stamp
+	11, // 58: conch.peers.v1.RelayRelease.served:type_name -> conch.peers.v1.Stamp
+	11, // 59: conch.peers.v1.RelayToken.term:type_name -> conch.peers.v1.Stamp
+	25, // 60: conch.peers.v1.RelayToken.lease:type_name -> conch.peers.v1.Lease
+	11, // 61: conch.peers.v1.RelayToken.served:type_name -> conch.peers.v1.Stamp
+	11, // 62: conch.peers.v1.MaekawaRequest.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 63: conch.peers.v1.MaekawaLocked.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 64: conch.peers.v1.MaekawaInquire.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 65: conch.peers.v1.MaekawaFailed.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 66: conch.peers.v1.MaekawaRelinquish.stamp:type_name -> conch.peers.v1.Stamp
+	11, // 67: conch.peers.v1.MaekawaRelease.stamp:type_name -> conch.peers.v1.Stamp
+	1,  // 68: conch.peers.v1.Peers.Link:input_type -> conch.peers.v1.Frame
+	2,  // 69: conch.peers.v1.Peers.Link:output_type -> conch.peers.v1.Answer
+	69, // [69:70] is the sub-list for method output_type
+	68, // [68:69] is the sub-list for method input_type
+	68, // [68:68] is the sub-list for extension type_name
+	68, // [68:68] is the sub-list for extension extendee
+	0,  // [0:68] is the sub-list for field type_name
 }
 
 func init() { file_peers_proto_init() }
@@ -3104,6 +3500,12 @@ func file_peers_proto_init() {
 		(*Packet_RaymondPrivilege)(nil),
 		(*Packet_NaimiTrehelRequest)(nil),
 		(*Packet_NaimiTrehelToken)(nil),
+		(*Packet_MaekawaRequest)(nil),
+		(*Packet_MaekawaLocked)(nil),
+		(*Packet_MaekawaInquire)(nil),
+		(*Packet_MaekawaFailed)(nil),
+		(*Packet_MaekawaRelinquish)(nil),
+		(*Packet_MaekawaRelease)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3111,7 +3513,7 @@ func file_peers_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peers_proto_rawDesc), len(file_peers_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   40,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
