@@ -265,29 +265,30 @@ func (l *lock) receiveRenewed(from int, m Renewed) {
 // know of somebody who has waited longer than everybody the owner knows of, and
 // whom the owner would never hear (rule 13).
 func (l *lock) starves() bool {
-	count, named := 0, 0
+	first, count, named := l.lowest(), 0, 0
 	for _, v := range l.voters {
 		switch {
 		case v == l.me:
 			count++
-		case l.knowsElder(v):
+		case l.knowsElder(v, first):
 			named++
 		}
 	}
 	return named > 0 && count+named >= l.quorum
 }
 
-// knowsElder says that a voter has named such a one.
-func (l *lock) knowsElder(voter int) bool {
-	e, first := l.support[voter].eldest, l.lowest()
+// knowsElder says that a voter has named such a one. First is whom the owner knows
+// of, or -1.
+func (l *lock) knowsElder(voter, first int) bool {
+	e := l.support[voter].eldest
 	return !e.IsZero() && !l.isServed(e) && !l.gone(e) && (first < 0 || e.Compare(l.waiting[first].stamp) < 0)
 }
 
 // closest returns the voter within reach that has named the eldest, or -1.
 func (l *lock) closest() int {
-	closest := -1
+	first, closest := l.lowest(), -1
 	for _, v := range l.voters {
-		if v != l.me && l.reachable(v) && l.knowsElder(v) && (closest < 0 || l.support[v].eldest.Compare(l.support[closest].eldest) < 0) {
+		if v != l.me && l.reachable(v) && l.knowsElder(v, first) && (closest < 0 || l.support[v].eldest.Compare(l.support[closest].eldest) < 0) {
 			closest = v
 		}
 	}

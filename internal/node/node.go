@@ -39,7 +39,8 @@ type Config struct {
 	Setup algo.Setup
 	New   func(algo.Setup) algo.Process
 	// Clock reads this peer's own clock: it never goes back and counts time
-	// asleep. A reading that is less than the last one counts as that.
+	// asleep. A reading that is less than the last one counts as that. It is
+	// called by several goroutines.
 	Clock     func() algo.Instant
 	Memory    Memory
 	Transport Transport

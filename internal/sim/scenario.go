@@ -24,7 +24,8 @@ import (
 //	contact A B         A learns of B's present incarnation
 //	contact all         everybody learns of everybody
 //	restart A           A dies and comes back
-//	wipe A              the same, with an empty disk
+//	wipe A              the same, on another machine: its disk is empty, and its clock reads a quarter
+//	                    of a TTL less
 //	replace A           A leaves and gives up everything, stops in good order and comes back, with its
 //	                    promises if it knows them all; of algorithms that keep promises
 //	lose A B            their link breaks and loses what is on it
