@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/conchlock/conch/internal/report"
+	"github.com/conchlock/conch/internal/report/story"
 	"github.com/conchlock/conch/internal/trace"
 )
 
@@ -49,13 +49,13 @@ func explainCommand() *cobra.Command {
 
 // readStories reads the traces in a directory. A problem with them is no error:
 // what is there can be told.
-func readStories(dir, lock string) (_ *report.Stories, problem, err error) {
+func readStories(dir, lock string) (_ *story.Stories, problem, err error) {
 	readers, problems, err := trace.Dir(dir, false)
 	if err != nil {
 		return nil, nil, err
 	}
 	events := trace.Merge(readers...)
-	stories, err := report.Collect(events.Events(), lock)
+	stories, err := story.Collect(events.Events(), lock)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -69,7 +69,7 @@ func readStories(dir, lock string) (_ *report.Stories, problem, err error) {
 const legend = "In each line: the Lamport time, the time since the request, what happened, and why."
 
 // tell tells the k-th entry, below an introduction.
-func tell(w io.Writer, stories *report.Stories, k int, intro string) error {
+func tell(w io.Writer, stories *story.Stories, k int, intro string) error {
 	story, err := stories.Story(k)
 	if err != nil {
 		return err

@@ -83,9 +83,9 @@ var rules = []rule{
 		wrong: func(from, to string) bool {
 			allowed := []string{
 				"./", "./algo", "./algo/roster", "./discovery",
-				"./internal/check", "./internal/report", "./internal/sim", "./internal/state", "./internal/trace",
+				"./internal/check", "./internal/compare", "./internal/sim", "./internal/state", "./internal/trace",
 			}
-			return under(from, "./cmd") && local(to) && !under(to, "./cmd") && !slices.Contains(allowed, to)
+			return under(from, "./cmd") && local(to) && !under(to, "./cmd") && !under(to, "./internal/report") && !slices.Contains(allowed, to)
 		},
 	},
 	{

@@ -1,5 +1,5 @@
-// Package report renders a run for people.
-package report
+// Package story tells in words how entries came about.
+package story
 
 import (
 	"fmt"
