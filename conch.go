@@ -83,8 +83,10 @@ type Config struct {
 	// peers of different clusters refuse each other. The default is "conch".
 	Cluster string
 
-	// Algorithm is relay (the default), ricart-agrawala, token-ring, lamport or
-	// suzuki-kasami. All peers must run the same.
+	// Algorithm is relay (the default), ricart-agrawala, token-ring, lamport,
+	// suzuki-kasami, maekawa, raymond or naimi-trehel. With raymond the peers
+	// form a binary tree, with raymond:line or raymond:star one of that shape. All
+	// peers must run the same.
 	Algorithm string
 
 	// TTL is how long a lease lasts, with algorithms that have them: so long

@@ -238,6 +238,37 @@ func TestJoinRefuses(t *testing.T) {
 	}
 }
 
+// Peers whose trees have different shapes refuse each other, and say so to who waits.
+func TestOtherTree(t *testing.T) {
+	addrs := addresses(t, 2)
+	join := func(name, algorithm string) *conch.Peer {
+		peer, err := conch.Join(t.Context(), conch.Config{Name: name, Peers: addrs, Algorithm: algorithm})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { peer.Close() })
+		return peer
+	}
+	a := join("a", "raymond")
+	join("b", "raymond:star")
+	told := func(err error) bool { // by whichever refused first
+		text := strings.ReplaceAll(err.Error(), `"`, "")
+		return strings.Contains(text, "b runs") && strings.Contains(text, "raymond:star") && strings.Contains(text, "start all peers with the same one")
+	}
+	var err error
+	for range 20 { // once, unless this machine is very busy
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		_, err = a.Mutex("x").Lock(ctx)
+		cancel()
+		if err == nil || told(err) {
+			break
+		}
+	}
+	if err == nil || !told(err) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // Two processes that were started from copies of one directory are the same
 // incarnation of one peer, and yet two: the second is told, whether the first
 // still runs or not, and never enters.

@@ -187,7 +187,11 @@ func benchmarkHandoff(b *testing.B, peers int, task peerTask) {
 // tokenRests says that a lock's token begins at the first peer, and rests for as
 // long as nobody else is heard to want it.
 func tokenRests(algorithm string) bool {
-	return algorithm == "token-ring" || algorithm == "suzuki-kasami"
+	switch algorithm {
+	case "token-ring", "suzuki-kasami", "raymond", "naimi-trehel":
+		return true
+	}
+	return false
 }
 
 // measureFloor measures the floor for a while.
@@ -201,7 +205,8 @@ func measureFloor(b *testing.B, roundTrip func() error) sample {
 }
 
 // BenchmarkFirstAcquire measures Lock of locks that nobody has used, with two
-// other peers that want nothing. It takes a round trip to both.
+// other peers that want nothing. It takes a round trip to both, or with maekawa to
+// one of them.
 func BenchmarkFirstAcquire(b *testing.B) {
 	for _, algorithm := range roster.Names() {
 		if tokenRests(algorithm) {

@@ -29,18 +29,40 @@ type mistake struct {
 // edit replaces old, which is there exactly once, by new.
 type edit struct{ file, old, new string }
 
-var table = flag.Bool("table", false, "let every check look for every mistake, not only those that must find it, and write the tables of docs")
+var (
+	breaking = flag.Bool("mistakes", false, "make every mistake; takes a minute or two")
+	table    = flag.Bool("table", false, "let every check look for every mistake, not only those that must find it, and write the tables of docs")
+)
+
+// everyMistake lists them all, relay's last.
+func everyMistake() []mistake {
+	return slices.Concat(mistakes, classicsMistakes, maekawaMistakes, treeMistakes, relayMistakes)
+}
+
+// TestEdits finds the mistakes that cannot be made any more, because the code has
+// changed.
+func TestEdits(t *testing.T) {
+	for _, m := range everyMistake() {
+		if err := overlay.Check(m.edits()); err != nil {
+			t.Errorf("%s: %v", m.what, err)
+		}
+	}
+}
 
 // TestMistakes makes every mistake and demands that it is caught, by the checks
 // that must catch it and when docs say so: a check that catches nothing is no
-// check. To see what catches which, and to write that down:
+// check. It builds and runs tests once for each:
+//
+//	go test ./algo/algotest -run Mistakes -mistakes
+//
+// To see what catches which, and to write that down:
 //
 //	go test ./algo/algotest -run Mistakes -table -v -timeout 60m
 func TestMistakes(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds and runs the tests once for each mistake")
+	if !*breaking && !*table {
+		t.Skip("run it with -mistakes")
 	}
-	all := slices.Concat(mistakes, classicsMistakes, maekawaMistakes, treeMistakes, relayMistakes)
+	all := everyMistake()
 	told := len(all) - len(relayMistakes) // from here on docs tell of them
 	var (
 		mu    sync.Mutex
@@ -139,16 +161,20 @@ func (m mistake) compare(t *testing.T, said map[string][]string, caught []string
 
 // make runs the checks with the mistake in place and says which of them failed.
 func (m mistake) make(t *testing.T) []string {
-	var edits []overlay.Edit
-	for _, e := range append([]edit{{m.file, m.old, m.new}}, m.also...) {
-		edits = append(edits, overlay.Edit{File: filepath.Join("..", e.file), Old: e.old, New: e.new})
-	}
 	args := append([]string{"-short", "-timeout", "5m", "-run", m.tests()}, m.packages()...)
-	out, passed := overlay.Test(t, edits, args...)
+	out, passed := overlay.Test(t, m.edits(), args...)
 	if passed {
 		return nil
 	}
 	return catchers(out)
+}
+
+// edits lists what is to be edited.
+func (m mistake) edits() (list []overlay.Edit) {
+	for _, e := range append([]edit{{m.file, m.old, m.new}}, m.also...) {
+		list = append(list, overlay.Edit{File: filepath.Join("..", e.file), Old: e.old, New: e.new})
+	}
+	return list
 }
 
 // tests names the checks to run: those that must catch the mistake, or with
@@ -176,11 +202,25 @@ func (m mistake) tests() string {
 	return strings.Join(run, "|")
 }
 
-func (m mistake) packages() []string {
-	if m.algorithm() == "" {
-		return []string{"."}
+// packages names those that have the checks to run: each has to be built.
+func (m mistake) packages() (list []string) {
+	own := "../" + filepath.Dir(m.file)
+	has := func(checks ...string) bool {
+		return slices.ContainsFunc(strings.Fields(m.by), func(by string) bool { return slices.Contains(checks, by) })
 	}
-	return []string{".", "../" + filepath.Dir(m.file)}
+	switch {
+	case m.algorithm() == "":
+		return []string{"."}
+	case *table || m.by == "":
+		return []string{".", own}
+	}
+	if has("random", "explorer", "scenario") {
+		list = append(list, ".")
+	}
+	if has("paper", "live", "unit") {
+		list = append(list, own)
+	}
+	return list
 }
 
 // algorithm names the algorithm that the file is part of, or none if several

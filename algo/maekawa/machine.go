@@ -26,7 +26,8 @@
 // there: REQUEST, LOCKED and RELEASE. With others there it costs at most
 // 6(K-1): the arrival of a request leads to no more than INQUIRE, RELINQUISH and
 // the second LOCKED for the request that gave back, or else to one FAILED. (The
-// paper says 5(K-1), and leaves out that second LOCKED.) K is about √N where there
+// paper's abstract says c√N with c from 3 to 5; what is counted here counts that
+// second LOCKED, too.) K is about √N where there
 // is a projective plane, and about 2√N elsewhere (see Quorum).
 //
 // Between an exit and the next entry lie at most two message delays, RELEASE and
@@ -42,9 +43,9 @@
 //     also to one that was the first of those that wait and is so no more
 //     (Sanders). The paper leaves it uninformed: it waits with its other locks
 //     in hand for a lock that goes to the older request, which waits for them.
-//   - Who has relinquished counts as told FAILED until it is LOCKED again. The
-//     paper has this between the lines; without it two such would wait for
-//     each other.
+//   - Who has relinquished counts as told FAILED until it is LOCKED again: it
+//     cannot have all its locks before an older request does, as after a FAILED.
+//     Textbooks write that out; without it two such would wait for each other.
 //   - Every message names its request. The paper needs no name because there
 //     nobody gives up. Here LOCKED, FAILED and INQUIRE may come for a request that
 //     was given up. RELINQUISH is named to be safe from peers that misbehave:

@@ -5,16 +5,22 @@
 // There is one token; who has it may enter. Those who wait form a queue that
 // nobody sees: each knows only who comes after itself (NEXT), and gives the token
 // to that one when it leaves. A new request has to find the end of the queue.
-// So each peer remembers who, as far as it knows, asked last (LAST); the LASTs
-// form a tree whose root is the end of the queue, or, if nobody waits, where the
-// token rests. A request goes from LAST to LAST up to the root, and whoever it
-// passes makes its sender its own LAST, since that will be the end of the queue:
-// the path is turned round. Paths that are used become short by that.
+// So each peer remembers who, as far as it knows, asked last (LAST; "father" in
+// some accounts of the algorithm); the LASTs form a tree whose root is the end of
+// the queue, or, if nobody waits, where the token rests. A request goes from LAST
+// to LAST up to the root, and whoever it passes makes its sender its own LAST,
+// since that will be the end of the queue: the path is turned round. Paths that
+// are used become short by that. The algorithm is what a peer does at four
+// events, a method each: it wants the section (acquire), a request comes
+// (stepRequest), the token comes (stepToken), it leaves (maybePass).
 //
 // An entry costs nothing where the token rests, and elsewhere one message for
 // each step to the root, and one for the token: 0 to N. If requests come one
 // after the other, each from any peer with equal probability, the mean is the
-// harmonic number H(N-1) = 1 + 1/2 + ... + 1/(N-1), less than 1 + ln(N).
+// harmonic number H(N-1) = 1 + 1/2 + ... + 1/(N-1), less than 1 + ln(N): the
+// paper has the order of it, O(log N), and C. Lavault, "Analysis of an Efficient
+// Distributed Algorithm for Mutual Exclusion (Average-Case Analysis of Path
+// Reversal)", LNCS 634, 1992, that it is exactly this.
 // Between an exit and the next entry lies one message delay. Requests are served
 // in the order in which they reach the end of the queue.
 //
@@ -24,8 +30,13 @@
 //     before it, so the peer stays in the queue: when the token comes, it goes
 //     on to NEXT, or rests. A new wish before that asks no second time; it takes
 //     the old one's place in the queue.
-//   - So the paper's "requesting" is two things here: asked says that the token
-//     will come, the phase whether this peer still wants it.
+//   - So what is one flag without cancels, that a peer is requesting, is two
+//     things here: asked says that the token will come, the phase whether this
+//     peer still wants it.
+//   - LAST is state for as long as it is not what it was at first. So every peer
+//     that has asked for a lock, or passed a request on, keeps some hundred bytes
+//     for it (BenchmarkQuiet in algo/algotest) until LAST is the first peer again
+//     or the epoch ends.
 //   - Every entry has a fencing token: the Lamport time of the entry. Two
 //     entries are joined by the way of the token, a chain of messages, along
 //     which Lamport time grows. Over restarts it rests on the peer's clock
@@ -115,8 +126,7 @@ func (m *Machine) Step(in algo.Input, out []algo.Output) []algo.Output {
 	return out
 }
 
-// acquire enters where the token rests, and asks LAST for it elsewhere (the
-// paper's "request for the critical section"). With its request this peer takes
+// acquire enters where the token rests, and asks LAST for it elsewhere. With its request this peer takes
 // itself for the root: whoever asks later comes after it.
 func (m *Machine) acquire(now algo.Time, out []algo.Output) []algo.Output {
 	m.must(m.phase == idle, algo.Acquire)
@@ -132,7 +142,7 @@ func (m *Machine) acquire(now algo.Time, out []algo.Output) []algo.Output {
 	return append(out, algo.Output{Kind: algo.Send, To: to, Message: Request{m.self}, Why: whyWants})
 }
 
-// stepRequest takes a request (the paper's "receipt of a request"): the root
+// stepRequest takes a request: the root
 // gives its sender the token, if that is free, or makes it the next; others pass
 // it on. In any case its sender is now the one that asked last: the path is
 // reversed. A request never comes back to where it was, for the LASTs have no
@@ -157,7 +167,7 @@ func (m *Machine) stepRequest(req Request, out []algo.Output) []algo.Output {
 	return append(out, algo.Output{Kind: algo.Send, To: req.Peer, Message: Token{}, Why: whyWantsNothing})
 }
 
-// stepToken takes the token (the paper's "receipt of the token"), and enters. If
+// stepToken takes the token, and enters. If
 // it has given up in the meantime, it passes the token on or lets it rest.
 func (m *Machine) stepToken(now algo.Time, out []algo.Output) []algo.Output {
 	if !m.asked {
@@ -178,8 +188,8 @@ func (m *Machine) enter(now algo.Time, why algo.Reason, out []algo.Output) []alg
 	return append(out, algo.Output{Kind: algo.Enter, Token: algo.Token(now), Why: why})
 }
 
-// maybePass gives the token to NEXT, if there is one (the paper's "release of
-// the critical section").
+// maybePass gives the token to NEXT, if there is one: at the exit, or when it has
+// come in vain.
 func (m *Machine) maybePass(why algo.Reason, out []algo.Output) []algo.Output {
 	if m.next == "" {
 		return out

@@ -97,8 +97,9 @@ func TestPaperPathReversal(t *testing.T) {
 }
 
 // Light load: requests come one after the other, each from any peer with equal
-// probability. Their mean number of messages is H(N-1), the harmonic number; the
-// bound here is 5 % over and under. None takes more than N.
+// probability. Their mean number of messages is H(N-1), the harmonic number (the
+// paper has O(log N); C. Lavault, LNCS 634, 1992, exactly this); the bound here is
+// 5 % over and under. None takes more than N.
 func TestPaperMessagesLightLoad(t *testing.T) {
 	each(t, sizes, func(t *testing.T, n int, b *algotest.Bench) {
 		const entries = 5000

@@ -11,7 +11,8 @@
 //
 // Which tree it is is a matter of choice; all peers have to choose the same. New
 // takes the balanced binary tree over the peers in order of their names, NewTree
-// any other.
+// any other. (The algorithms raymond:line and raymond:star are NewTree(Line) and
+// NewTree(Star); peers of different names refuse each other.)
 //
 // An entry costs nothing where the privilege rests. Where it rests d hops away
 // it costs d requests, and d messages bring the privilege: 2d, at most twice the
@@ -34,6 +35,11 @@
 //   - The tree and its root follow from the peers' names, so there is no
 //     INITIALIZE message that tells everybody where the privilege is at first.
 //   - USING is the phase "inside".
+//   - HOLDER is state for as long as it is not what it was at first. So the peers
+//     between the root and where the privilege of a lock rests, both included,
+//     keep some hundred bytes for it (BenchmarkQuiet in algo/algotest), until it
+//     is back or the epoch ends. To send it home would cost messages that the
+//     paper does not have.
 //   - The paper lets a peer that has lost its memory ask its neighbours what they
 //     know. Here a peer that is gone is waited for; its return ends the epoch
 //     (package epoch), and with it the old privilege.

@@ -23,6 +23,9 @@
 //     is waited for; its return ends the epoch (package epoch), and with it the
 //     old token.
 //   - A request can be cancelled: the token still comes, and goes on or rests.
+//   - Where the token of a lock rests is state: if not with the first peer, then
+//     that one and the one that has it keep some hundred bytes for the lock
+//     (BenchmarkQuiet in algo/algotest), until it is back or the epoch ends.
 //   - Every entry has a fencing token: the Lamport time of the entry. Two
 //     entries are joined by the way of the token, a chain of messages, along
 //     which Lamport time grows. Over restarts it rests on the peer's clock

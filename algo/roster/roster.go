@@ -39,10 +39,29 @@ func classics() []classic {
 	}
 }
 
-// Names lists the algorithms.
+// variants are classics of another shape. Each has a name of its own, so that
+// peers which do not run the same shape refuse each other.
+func variants() []classic {
+	return []classic{
+		{"raymond:line", raymond.NewTree(raymond.Line)},
+		{"raymond:star", raymond.NewTree(raymond.Star)},
+	}
+}
+
+// Names lists the algorithms, each in its usual shape.
 func Names() []string {
 	names := []string{Default}
 	for _, c := range classics() {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// Variants lists the names of those that come in other shapes, too: "raymond:star"
+// is raymond with another tree.
+func Variants() []string {
+	var names []string
+	for _, c := range variants() {
 		names = append(names, c.name)
 	}
 	return names
@@ -53,17 +72,19 @@ func Names() []string {
 // clocks that never go back.
 func Leases(name string) bool { return name == "relay" }
 
-// New returns the constructor of one incarnation's part in all locks.
+// New returns the constructor of one incarnation's part in all locks, for a name
+// from Names or Variants.
 func New(name string) (func(algo.Setup) algo.Process, error) {
 	if name == "relay" {
 		return relay.New, nil
 	}
-	for _, c := range classics() {
+	for _, c := range append(classics(), variants()...) {
 		if c.name == name {
 			return func(s algo.Setup) algo.Process {
 				return epoch.NewProcess(s.Self, s.Incarnation, s.Others, c.machine)
 			}, nil
 		}
 	}
-	return nil, fmt.Errorf("no algorithm is called %q; there are: %s", name, strings.Join(Names(), ", "))
+	return nil, fmt.Errorf("no algorithm is called %q; there are: %s; and, of other shapes, %s",
+		name, strings.Join(Names(), ", "), strings.Join(Variants(), ", "))
 }

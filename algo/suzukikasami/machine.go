@@ -18,6 +18,11 @@
 // # Departures from the paper
 //
 //   - Numbers start at 0, not at -1, and are not wrapped around: 64 bits last.
+//   - Nobody may forget a number: who forgot its own would ask with one that was
+//     served, and who forgot another's would not know that it asks. So everybody
+//     keeps the state of every lock that the token was ever called for, some
+//     hundred bytes and more with more peers (BenchmarkQuiet in algo/algotest),
+//     until the epoch ends.
 //   - A request can be cancelled. Nothing is sent; the token still comes, once.
 //     Who gets it in vain counts its request as served, and sends the token on or
 //     lets it rest, as after an exit (the last part of P1). Without that count

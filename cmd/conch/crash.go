@@ -211,8 +211,9 @@ func (c *cluster) kill(p *process, why string) error {
 	if err := p.cmd.Process.Kill(); err != nil {
 		return fmt.Errorf("kill peer %s: %w", p.name, err)
 	}
+	at := time.Now() // on a busy machine it may be long until its end is known
 	<-p.done
-	return trace.AppendCrash(filepath.Join(c.o.dir, p.name+trace.Suffix), time.Now(), why)
+	return trace.AppendCrash(filepath.Join(c.o.dir, p.name+trace.Suffix), at, why)
 }
 
 func (c *cluster) find(name string) *process {

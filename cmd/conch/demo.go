@@ -62,7 +62,7 @@ func demoCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.IntVar(&o.peers, "peers", 3, "number of peers")
 	f.IntVar(&o.entries, "entries", 3, "how often each enters the critical section")
-	f.StringVar(&o.algorithm, "algorithm", roster.Default, strings.Join(roster.Names(), " or "))
+	f.StringVar(&o.algorithm, "algorithm", roster.Default, algorithmHelp())
 	f.StringVar(&o.discovery, "discovery", "file", "how peers learn of each other: file or flags")
 	f.Uint64Var(&o.seed, "seed", 0, "decides the moments of wanting (default: chance, and printed)")
 	f.StringVar(&o.dir, "dir", "", "directory for everything about the run, new or empty (default: one below runs)")

@@ -74,6 +74,7 @@ func TestBadUsage(t *testing.T) {
 		{"peer --name a --peer a=127.0.0.1:1 --linger 2s", exitUsage, "--linger 2s: at most a third of the TTL, 1.66"},
 		{"peer --name a --peer a=127.0.0.1:1 --drift -3", exitUsage, "--drift -3: from 1 to 100000"},
 		{"peer --name a --peer a=127.0.0.1:1 --algorithm luck", exitUsage, `no algorithm is called "luck"`},
+		{"peer --name a --peer a=127.0.0.1:1 --algorithm raymond:binary", exitUsage, "of other shapes, raymond:line, raymond:star"},
 		{"sim now", exitUsage, "unknown command"},
 		{"sim --algorithm luck", exitUsage, `no algorithm is called "luck"`},
 		{"sim --peers 0", exitUsage, "--peers 0: use 1 to 31"},
@@ -128,6 +129,7 @@ func TestDemo(t *testing.T) {
 	tests := []struct{ args, entries string }{
 		{"--algorithm ricart-agrawala", "9"},
 		{"--algorithm token-ring --discovery flags", "9"},
+		{"--algorithm raymond:star --peers 4 --entries 2", "8"},
 		{"--peers 1 --entries 2", "2"},
 		{"--peers 5 --entries 2 --seed 7", "10"},
 	}

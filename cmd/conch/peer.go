@@ -50,7 +50,7 @@ func peerCommand() *cobra.Command {
 	f.StringArrayVar(&o.peers, "peer", nil, "a peer, NAME=HOST:PORT; once for each, this one included")
 	f.StringVar(&o.Listen, "listen", "", "address to listen on (default: this peer's own among the peers)")
 	f.StringVar(&o.Advertise, "advertise", "", "address at which the others reach this peer, where addresses are translated; shown in status, the others use their own lists")
-	f.StringVar(&o.Algorithm, "algorithm", "", fmt.Sprintf("%s; the same at all peers (default %s)", strings.Join(roster.Names(), " or "), roster.Default))
+	f.StringVar(&o.Algorithm, "algorithm", "", fmt.Sprintf("%s; the same at all peers (default %s)", algorithmHelp(), roster.Default))
 	f.StringVar(&o.Cluster, "cluster", "", "name of the cluster; peers of another are refused (default conch)")
 	f.DurationVar(&o.TTL, "ttl", 0, "how long a lease lasts unless it is renewed, and how soon silence is noticed; the same at all peers (default 5s)")
 	f.DurationVar(&o.Tuning.Linger, "linger", 0, "how long a lock that nobody wants stays where it was last; at most a third of the ttl (default a quarter)")
@@ -77,6 +77,11 @@ func peerCommand() *cobra.Command {
 	cmd.MarkFlagsMutuallyExclusive("peers-file", "peer")
 	cmd.MarkFlagsOneRequired("peers-file", "peer")
 	return cmd
+}
+
+// algorithmHelp says what can be given as --algorithm.
+func algorithmHelp() string {
+	return fmt.Sprintf("%s; or, in another shape, %s", strings.Join(roster.Names(), " or "), strings.Join(roster.Variants(), " or "))
 }
 
 // check finds what is wrong with single flags.

@@ -53,7 +53,7 @@ func simCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.Uint64Var(&o.seed, "seed", 0, "of the first run; each further one takes the next (default: chance, and printed)")
 	f.IntVar(&o.runs, "runs", 1, "number of runs")
-	f.StringVar(&o.algorithm, "algorithm", roster.Default, strings.Join(roster.Names(), " or "))
+	f.StringVar(&o.algorithm, "algorithm", roster.Default, algorithmHelp())
 	f.IntVar(&o.peers, "peers", 5, "number of peers")
 	f.IntVar(&o.voters, "voters", 0, "how many of them vote (default all)")
 	f.DurationVar(&o.ttl, "ttl", 5*time.Second, "how long a lease lasts; faults last about as long")

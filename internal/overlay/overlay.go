@@ -15,30 +15,49 @@ import (
 // Edit replaces Old, which is in File exactly once, by New.
 type Edit struct{ File, Old, New string }
 
+// Check returns an error if an edit has nothing to replace, or not only one.
+func Check(edits []Edit) error {
+	_, err := apply(edits)
+	return err
+}
+
+// apply returns what the edits make of each file, by its absolute path.
+func apply(edits []Edit) (map[string]string, error) {
+	edited := make(map[string]string)
+	for _, e := range edits {
+		file, err := filepath.Abs(e.File)
+		if err != nil {
+			return nil, err
+		}
+		code, before := edited[file]
+		if !before {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return nil, err
+			}
+			code = string(text)
+		}
+		if n := strings.Count(code, e.Old); n != 1 {
+			return nil, fmt.Errorf("%s has %d times, not once: %s", e.File, n, e.Old)
+		}
+		edited[file] = strings.Replace(code, e.Old, e.New, 1)
+	}
+	return edited, nil
+}
+
 // Test runs "go test" with args while edits are in place, and returns what it
 // printed and whether the tests passed. Code that does not build ends t.
 func Test(t *testing.T, edits []Edit, args ...string) (output string, passed bool) {
 	t.Helper()
+	edited, err := apply(edits)
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	replace := make(map[string]string)
-	for i, e := range edits {
-		file, err := filepath.Abs(e.File)
-		if err != nil {
-			t.Fatal(err)
-		}
-		from := file
-		if before := replace[file]; before != "" {
-			from = before
-		}
-		code, err := os.ReadFile(from)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := strings.Count(string(code), e.Old); n != 1 {
-			t.Fatalf("%s has %d times, not once: %s", e.File, n, e.Old)
-		}
-		replace[file] = filepath.Join(dir, fmt.Sprintf("edited%d.go", i))
-		write(t, replace[file], strings.Replace(string(code), e.Old, e.New, 1))
+	for file, code := range edited {
+		replace[file] = filepath.Join(dir, fmt.Sprintf("edited%d.go", len(replace)))
+		write(t, replace[file], code)
 	}
 	list, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {

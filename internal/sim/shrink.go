@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"math"
 	"slices"
 	"time"
 
@@ -10,7 +9,11 @@ import (
 
 // shrink leaves out steps, in smaller and smaller runs of them, as long as what
 // remains still breaks a rule.
-func (f *Failure) shrink() *Failure { return f.shrinkWithin(math.MaxInt) }
+func (f *Failure) shrink() *Failure { return f.shrinkWithin(plainEffort) }
+
+// plainEffort is some seconds, and more than most failures take: those whose
+// second act never ends take settleLimit steps for each try.
+const plainEffort = 3_000_000
 
 // shrinkWithin does so until it has taken about so many steps. A time would be
 // no bound: what is told has to be the same every time.
