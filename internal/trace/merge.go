@@ -191,7 +191,18 @@ func (m *Merger) pick() *stream {
 func (m *Merger) waits(s *stream) bool {
 	id := s.head.Message.ID
 	from := m.byName[id.From]
-	return from != nil && from.head != nil && before(from.incarnation, from.number, id)
+	return from != nil && from.head != nil && before(from.incarnation, from.number, id) && !from.beganAfter(id, s.head.Message.Clock)
+}
+
+// beganAfter says that the record of s lacks its beginning, and that a message
+// was sent in what is missing: the next event is later, and none before it was
+// a send.
+func (s *stream) beganAfter(id MessageID, sent algo.Time) bool {
+	h := s.head
+	if s.incarnation > 0 || !s.holes && h.Gap == "" || h.Incarnation < id.Incarnation {
+		return false
+	}
+	return h.Incarnation > id.Incarnation || h.Clock > sent || h.Kind == Send && h.Clock == sent && h.Message.ID.Number > id.Number
 }
 
 // before says that an incarnation which has sent number messages is yet to
@@ -279,6 +290,7 @@ func (m *Merger) receive(s *stream, l *Line) {
 func (m *Merger) orphan(s, from *stream, l *Line) {
 	switch {
 	case from.holes: // which has been said
+	case from.index == 0 && from.head != nil && from.head.Gap != "": // which will be said
 	case before(from.incarnation, from.number, l.Message.ID):
 		m.problem(l.Pos, false, "message %s is received, but the trace of %s ends before it is sent", l.Message.ID, from.Peer())
 		from.holes = true

@@ -82,18 +82,12 @@ type Reader struct {
 func Dir(dir string, brief bool) ([]*Reader, []*Problem, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		var pathErr *fs.PathError
-		if errors.As(err, &pathErr) {
-			err = pathErr.Err
-		}
-		return nil, nil, fmt.Errorf("%s: %w", dir, err)
+		return nil, nil, folderError(dir, err)
 	}
 	var names []string
 	for _, entry := range entries {
-		if i := strings.LastIndex(entry.Name(), Suffix); i >= 0 && !entry.IsDir() {
-			if rest := entry.Name()[i+len(Suffix):]; rest == "" || numbered(rest) {
-				names = append(names, entry.Name()[:i])
-			}
+		if name, ok := traceOf(entry); ok {
+			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
@@ -112,9 +106,29 @@ func Dir(dir string, brief bool) ([]*Reader, []*Problem, error) {
 		readers = append(readers, &Reader{peer: algo.PeerName(name), segments: segments, decoder: decoder{brief: brief}})
 	}
 	if len(names) == 0 {
-		return nil, nil, fmt.Errorf("%s: there is no trace here (NAME%s)", dir, Suffix)
+		return nil, nil, fmt.Errorf("%s: %w", dir, errNoTrace)
 	}
 	return readers, problems, nil
+}
+
+var errNoTrace = errors.New("there is no trace here (NAME" + Suffix + ")")
+
+// traceOf says to whose trace a file belongs, if it belongs to one.
+func traceOf(entry fs.DirEntry) (name string, ok bool) {
+	i := strings.LastIndex(entry.Name(), Suffix)
+	if i < 0 || entry.IsDir() {
+		return "", false
+	}
+	rest := entry.Name()[i+len(Suffix):]
+	return entry.Name()[:i], rest == "" || numbered(rest)
+}
+
+func folderError(dir string, err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	return fmt.Errorf("%s: %w", dir, err)
 }
 
 // NewReader returns a Reader of one peer's trace from in.
@@ -254,6 +268,12 @@ func (r *Reader) open() error {
 		return r.unreadable(err)
 	}
 	r.begin(file, s.Path)
+	if s.skipped.bytes > 0 {
+		if _, err := file.Seek(s.skipped.bytes, io.SeekStart); err != nil {
+			return r.unreadable(err)
+		}
+		r.pos.Line = s.skipped.lines
+	}
 	return nil
 }
 

@@ -25,6 +25,8 @@ const segmentsKept = 8
 type Segment struct {
 	Path   string
 	Number int // 0: the file that is written now
+
+	skipped mark // what is not read
 }
 
 // Segments lists the files of the trace at path, NAME.ndjson, from the oldest

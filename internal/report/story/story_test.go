@@ -24,6 +24,29 @@ func merge(run tracetest.Trace) *trace.Merger {
 	return trace.Merge(readers...)
 }
 
+// collected returns the stories of one lock.
+func collected(t *testing.T, run tracetest.Trace, lock string) *Stories {
+	t.Helper()
+	s, err := Collect(merge(run).Events(), lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// all tells all entries.
+func all(t *testing.T, s *Stories) (lines []string) {
+	t.Helper()
+	for k := range s.Entries() {
+		story, err := s.Tell(k + 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(append(lines, story.Lines()...), "")
+	}
+	return lines
+}
+
 func golden(t *testing.T, name string, lines []string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -48,15 +71,7 @@ func TestStory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var lines []string
-	for k := range s.Entries() {
-		story, err := s.Story(k + 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines = append(append(lines, story...), "")
-	}
-	golden(t, "permissions.txt", lines)
+	golden(t, "permissions.txt", all(t, s))
 }
 
 // TestStoryOfToken has a lock that is passed on: c asks, a asked before.
@@ -110,11 +125,11 @@ func TestStoryOfToken(t *testing.T) {
 	receive("a", "c", 10)
 	event("c", 10, trace.Enter, 9, "the token has come")
 
-	story, err := Story(merge(run).Events(), "demo", 3)
+	story, err := collected(t, run, "demo").Tell(3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "token.txt", story)
+	golden(t, "token.txt", story.Lines())
 }
 
 func TestStoryOfNothing(t *testing.T) {
@@ -129,7 +144,11 @@ func TestStoryOfNothing(t *testing.T) {
 		{"demo", 7, `there is no entry 7 of lock "demo": it was entered 6 times`},
 		{"demo", 0, `there is no entry 0 of lock "demo": it was entered 6 times`},
 	} {
-		if _, err := Story(merge(run).Events(), c.lock, c.k); err == nil || err.Error() != c.want {
+		s, err := Collect(merge(run).Events(), c.lock)
+		if err == nil {
+			_, err = s.Tell(c.k)
+		}
+		if err == nil || err.Error() != c.want {
 			t.Errorf("lock %q, entry %d: %v", c.lock, c.k, err)
 		}
 	}
@@ -176,19 +195,11 @@ func TestStoryOfLoss(t *testing.T) {
 	record("a", 13, trace.Event{Kind: trace.Enter, Token: 9, Lease: time.Second, Reason: "a majority has voted for it"})
 	record("c", 13, trace.Event{Kind: trace.Lost, Token: 8, Reason: "its lease has run out"})
 
-	var lines []string
 	s, err := Collect(merge(run).Events(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for k := range s.Entries() {
-		story, err := s.Story(k + 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines = append(append(lines, story...), "")
-	}
-	golden(t, "losses.txt", lines)
+	golden(t, "losses.txt", all(t, s))
 	if k := s.After(7); k != 2 || s.After(9) != 0 {
 		t.Errorf("entry %d follows the one with token 7", k)
 	}
@@ -205,12 +216,13 @@ func TestEveryStoryEndsWell(t *testing.T) {
 			t.Fatal(err)
 		}
 		for k := range s.Entries() {
-			story, err := s.Story(k + 1)
+			story, err := s.Tell(k + 1)
 			if err != nil {
 				t.Fatal(err)
 			}
-			text := strings.Join(story, "\n")
-			if strings.Count(text, "asks for the lock") != 1 || !strings.Contains(text, " and enters with token") || len(story) > 30 {
+			lines := story.Lines()
+			text := strings.Join(lines, "\n")
+			if strings.Count(text, "asks for the lock") != 1 || !strings.Contains(text, " and enters with token") || len(lines) > 40 {
 				t.Errorf("seed %d:\n%s", seed, text)
 			}
 		}
