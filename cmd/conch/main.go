@@ -117,13 +117,8 @@ func rootCommand() *cobra.Command {
 	)
 	add := func(group string, cmd *cobra.Command) {
 		cmd.GroupID = group
-		if inner := cmd.RunE; inner != nil {
-			cmd.RunE = func(cmd *cobra.Command, args []string) error {
-				if err := inner(cmd, args); err != nil {
-					return failed{err}
-				}
-				return nil
-			}
+		for _, cmd := range append(cmd.Commands(), cmd) {
+			markFailures(cmd)
 		}
 		root.AddCommand(cmd)
 	}
@@ -132,6 +127,22 @@ func rootCommand() *cobra.Command {
 	add("run", peerCommand())
 	add("judge", checkCommand())
 	add("judge", explainCommand())
+	add("judge", diagramCommand())
+	add("judge", traceCommand())
 	add("", versionCommand())
 	return root
+}
+
+// markFailures makes a command say which errors come from its work.
+func markFailures(cmd *cobra.Command) {
+	inner := cmd.RunE
+	if inner == nil {
+		return
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := inner(cmd, args); err != nil {
+			return failed{err}
+		}
+		return nil
+	}
 }

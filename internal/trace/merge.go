@@ -53,6 +53,10 @@ type Past struct {
 // p is Blind, false means unknown.
 func (p Past) Has(who int, index uint64) bool { return p.seen[who] >= index }
 
+// Count returns how many of peer who's events p has: its component of the vector
+// clock.
+func (p Past) Count(who int) uint64 { return p.seen[who] }
+
 // Clone returns a copy that stays good.
 func (p Past) Clone() Past { return Past{seen: slices.Clone(p.seen), Blind: p.Blind} }
 
