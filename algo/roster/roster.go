@@ -85,6 +85,10 @@ func New(name string) (func(algo.Setup) algo.Process, error) {
 			}, nil
 		}
 	}
-	return nil, fmt.Errorf("no algorithm is called %q; there are: %s; and, of other shapes, %s",
-		name, strings.Join(Names(), ", "), strings.Join(Variants(), ", "))
+	meant := ""
+	if near := nearest(name); near != "" {
+		meant = fmt.Sprintf(" (did you mean %s?)", near)
+	}
+	return nil, fmt.Errorf("no algorithm is called %q%s; there are: %s; and, of other shapes, %s",
+		name, meant, strings.Join(Names(), ", "), strings.Join(Variants(), ", "))
 }

@@ -88,12 +88,15 @@ func (c *cluster) start(p *process, entries int) error {
 	}
 	if entries > 0 {
 		args = append(args,
-			"--enter-every", o.every().String(), "--entries", strconv.Itoa(entries), "--work", demoWork.String(),
+			"--enter-every", o.every().String(), "--entries", strconv.Itoa(entries), "--work", o.work().String(),
 			"--lock", demoLock, "--critical-section", filepath.Join(o.dir, check.SectionFile),
 			"--seed", strconv.FormatUint(o.seed, 10), "--linger-at", strconv.Itoa(o.linger))
 	}
 	if o.ttl > 0 {
 		args = append(args, "--ttl", o.ttl.String())
+	}
+	if o.measure {
+		args = append(args, "--log-level", "error")
 	}
 	if o.discovery == "file" {
 		args = append(args, "--peers-file", filepath.Join(o.dir, "peers.txt"))

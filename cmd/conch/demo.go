@@ -32,6 +32,9 @@ type demoOptions struct {
 	ttl       time.Duration // 0: the peers' default
 
 	linger int // which entry ends with a kill; 0: none
+
+	measure bool          // for figures: no log, and little work inside
+	pause   time.Duration // with measure: how long a peer wants nothing after it has left
 }
 
 const (
@@ -130,6 +133,14 @@ func (o *demoOptions) completeFaults() error {
 	return nil
 }
 
+// work is how long a peer stays inside.
+func (o *demoOptions) work() time.Duration {
+	if o.measure {
+		return compareWork
+	}
+	return demoWork
+}
+
 // faulty says that peers are to be killed.
 func (o *demoOptions) faulty() bool { return o.crash || o.kill > 0 }
 
@@ -137,6 +148,9 @@ func (o *demoOptions) faulty() bool { return o.crash || o.kill > 0 }
 // course of the run are missing for up to three TTLs each, and somebody should
 // want to enter all that time.
 func (o *demoOptions) every() time.Duration {
+	if o.measure {
+		return o.pause
+	}
 	if o.kill == 0 {
 		return demoEvery
 	}

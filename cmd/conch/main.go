@@ -124,6 +124,7 @@ func rootCommand() *cobra.Command {
 	}
 	add("see", demoCommand())
 	add("see", simCommand())
+	add("see", compareCommand())
 	add("run", peerCommand())
 	add("judge", checkCommand())
 	add("judge", explainCommand())

@@ -58,7 +58,7 @@ var rules = []rule{
 		name: "judges know no algorithm",
 		why:  "a verdict, a simulation or a picture rests on events and promises, never on how one algorithm works",
 		wrong: func(from, to string) bool {
-			judge := under(from, "./internal/check") || under(from, "./internal/trace") ||
+			judge := under(from, "./internal/check") || under(from, "./internal/compare") || under(from, "./internal/trace") ||
 				under(from, "./internal/sim") || under(from, "./internal/report")
 			return judge && under(to, "./algo") && to != "./algo"
 		},
@@ -246,6 +246,7 @@ func TestImportRulesBite(t *testing.T) {
 		{"algo/epoch", module + "/algo/ring", "algorithms stand alone"},
 		{"algo", module + "/algo/ring", "the vocabulary comes first"},
 		{"internal/check", module + "/algo/ring", "judges know no algorithm"},
+		{"internal/compare", module + "/algo/roster", "judges know no algorithm"},
 		{"internal/sim", module + "/algo/roster", "judges know no algorithm"},
 		{"internal/node", "google.golang.org/grpc/codes", "the runtime knows no gRPC"},
 		{"internal/node", module + "/internal/transport/memory", "the runtime knows no gRPC"},

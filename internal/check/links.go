@@ -29,7 +29,9 @@ func (c *checker) count(e *trace.Merged) {
 	case e.Message.Upkeep:
 		c.lock(e.Lock).upkeep++
 	default:
-		c.lock(e.Lock).sends++
+		l := c.lock(e.Lock)
+		l.sends++
+		l.turns[e.Who].send(e)
 	}
 }
 

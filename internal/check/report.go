@@ -69,7 +69,9 @@ type Lock struct {
 	Messages int     `json:"messages"`
 	Upkeep   int     `json:"upkeep"`
 	PerEntry float64 `json:"messages_per_entry"`
+	Cost     Cost    `json:"messages_of_an_entry"`
 	Wait     Wait    `json:"wait"`
+	Handoff  Handoff `json:"handoff"`
 
 	// Jain's index is (sum x)^2 / (n * sum x^2): 1 if all have the same, 1/n if
 	// one has all. It is taken over the peers that asked for the lock.
@@ -176,6 +178,7 @@ func (l *lock) report() Lock {
 	x := Lock{Name: l.name, Entries: len(l.entries), Messages: l.sends, Upkeep: l.upkeep, PerEntry: perEntry(l.sends, len(l.entries)), Overtaken: l.overtaken}
 	x.Wait = quantiles(slices.Clone(l.waits))
 	x.Wait.ClockBack = l.clockBack
+	x.Cost, x.Handoff = l.cost(), l.handoff()
 	var entries, waits []float64
 	for i := range l.turns {
 		t := &l.turns[i]

@@ -30,6 +30,11 @@ type lock struct {
 	waits        []time.Duration
 	clockBack    int // waits that the wall clock says were negative
 	overtaken    int
+
+	left         time.Time // when it was last left, until the next entry
+	handoffs     []time.Duration
+	handoffsBack int   // those that the wall clocks say were negative
+	costs        []int // messages of each entry
 }
 
 // turn is where one peer is with one lock: idle, asking, or inside. It holds
@@ -51,6 +56,7 @@ type turn struct {
 	entries  int
 	requests int
 	waited   time.Duration
+	unpaid   []sent // messages that are in no entry's past yet, in order
 }
 
 // turn takes a request, a cancel, or the beginning or the end of a hold.
@@ -74,6 +80,8 @@ func (c *checker) turn(e *trace.Merged) {
 			c.violation(exclusion, l.name, []trace.Pos{t.hold.enter, e.Pos}, "%s enters again before it has left", e.Peer)
 			c.end(l, t, unseen, e)
 		}
+		l.pay(e)
+		l.handOff(t, e)
 		if t.asking {
 			l.wait(t, e)
 		}
@@ -129,6 +137,7 @@ func (c *checker) leave(l *lock, t *turn, e *trace.Merged) {
 	}
 	if e.Kind == trace.Exit {
 		l.exits++
+		l.left = e.At
 		c.end(l, t, exited, e)
 	} else {
 		l.losses++

@@ -131,16 +131,9 @@ func (d *driver) adopt() {
 
 // run lets time pass until a moment, or until there is nothing more to happen.
 func (d *driver) run(until algo.Duration) error {
-	for {
-		id, at, ok := d.agenda.first()
-		if !ok || at > until || d.enough() {
-			break
-		}
-		d.agenda.drop(id)
-		if err := d.pass(at); err != nil {
-			return err
-		}
-		if err := d.happen(id); err != nil {
+	for more := true; more; {
+		var err error
+		if more, err = d.advance(until); err != nil {
 			return err
 		}
 	}
@@ -148,6 +141,20 @@ func (d *driver) run(until algo.Duration) error {
 		return nil
 	}
 	return d.pass(until)
+}
+
+// advance lets the next thing happen, unless it is later than until. It is
+// false if nothing did.
+func (d *driver) advance(until algo.Duration) (bool, error) {
+	id, at, ok := d.agenda.first()
+	if !ok || at > until || d.enough() {
+		return false, nil
+	}
+	d.agenda.drop(id)
+	if err := d.pass(at); err != nil {
+		return false, err
+	}
+	return true, d.happen(id)
 }
 
 func (d *driver) enough() bool { return d.limit > 0 && d.taken >= d.limit }

@@ -168,8 +168,10 @@ type Event struct {
 	Input   algo.Input // zero for Restart, Wipe, Replace, Lose and Pass
 	Outputs []algo.Output
 
-	parts []Event // of a Replace, one for each input; their outputs are Outputs
-	stop  *stop   // what it left; nil if it has not started again
+	received *packet   // of a Deliver
+	sent     []*packet // of those outputs that are sends, in order
+	parts    []Event   // of a Replace, one for each input; their outputs are Outputs
+	stop     *stop     // what it left; nil if it has not started again
 }
 
 // Do takes a step. The error is a rule that was broken; a step that is not
@@ -250,7 +252,7 @@ func (n *Network) step(s Step, i int, in algo.Input, k *packet, sent algo.Time) 
 		r = n.memo.step(n.peers[i], in, k, sent)
 		n.peers[i] = r.next
 	}
-	e := Event{Step: s, Input: r.input, Outputs: r.out, stop: r.stop}
+	e := Event{Step: s, Input: r.input, Outputs: r.out, received: k, sent: r.packets, stop: r.stop}
 	if r.err != nil {
 		return e, r.err
 	}
