@@ -69,6 +69,7 @@ func (p *Peer) start(cfg Config) error {
 	p.listen = links.Addr().String()
 	p.node, err = node.Start(node.Config{
 		Setup:     setup,
+		Algorithm: cfg.Algorithm,
 		New:       process,
 		Clock:     clock.Now,
 		Memory:    kept,

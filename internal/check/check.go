@@ -63,6 +63,7 @@ func run(events Events, problems []*trace.Problem, section *section) *Report {
 	c := &checker{
 		names:  events.Peers(),
 		locks:  make(map[string]*lock),
+		runs:   make(map[string]bool),
 		clocks: newClocks(len(events.Peers())),
 		links:  links{drops: make(map[trace.MessageID]bool), gaps: make(map[trace.MessageID]gap)},
 	}
@@ -95,7 +96,8 @@ type checker struct {
 	latest   time.Time
 	open     []Open
 	disorder bool
-	shared   bool // there is a shared file
+	shared   bool            // there is a shared file
+	runs     map[string]bool // the algorithms that peers started with
 	byName   []*lock
 }
 
@@ -188,6 +190,9 @@ func (c *checker) start(e *trace.Merged) {
 		}
 	}
 	p.starts++
+	if e.Algorithm != "" {
+		c.runs[e.Algorithm] = true
+	}
 	p.running, p.stopped, p.unseen = true, false, false
 }
 

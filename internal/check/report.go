@@ -18,6 +18,7 @@ type Report struct {
 	Findings []Finding `json:"findings,omitempty"` // violations first
 	Omitted  int       `json:"findings_omitted,omitempty"`
 	Totals   Totals    `json:"totals"`
+	Runs     []string  `json:"algorithms,omitempty"` // what the peers ran, by name; traces of old say nothing of it
 	Peers    []Peer    `json:"peers"`
 	Locks    []Lock    `json:"locks"`                        // by name; of very many, those with the most entries
 	Broken   []Broken  `json:"holds_without_exit,omitempty"` // lost, or ended with their peer
@@ -119,7 +120,7 @@ func (c *checker) report() *Report {
 	if c.disorder {
 		c.distrust()
 	}
-	r := &Report{Verdict: c.verdict(), Findings: c.list(), Broken: c.broken, Open: c.open}
+	r := &Report{Verdict: c.verdict(), Findings: c.list(), Broken: c.broken, Open: c.open, Runs: slices.Sorted(maps.Keys(c.runs))}
 	for i, x := range rules {
 		verdict := cmp.Or(c.worst[i], True)
 		if rule(i) == shared && !c.shared && c.worst[i] == "" {

@@ -36,8 +36,9 @@ var (
 // Config says what a node consists of.
 type Config struct {
 	// Setup is what the process begins with. Now is read from Clock.
-	Setup algo.Setup
-	New   func(algo.Setup) algo.Process
+	Setup     algo.Setup
+	Algorithm string // its name, for the record
+	New       func(algo.Setup) algo.Process
 	// Clock reads this peer's own clock: it never goes back and counts time
 	// asleep. A reading that is less than the last one counts as that. It is
 	// called by several goroutines.
@@ -141,7 +142,7 @@ func Start(cfg Config) (*Node, error) {
 		n.peers[p] = &peer{since: time.Now(), reason: "no contact yet"}
 	}
 	n.mu.Lock()
-	n.record(trace.Event{Kind: trace.Start})
+	n.record(trace.Event{Kind: trace.Start, Algorithm: cfg.Algorithm})
 	n.arm()
 	n.unlock()
 	if err := cfg.Transport.Start(n); err != nil {

@@ -43,7 +43,7 @@ func newRecord(n *Network) *Record {
 	r := &Record{net: n, flight: make(map[*packet]trace.Message)}
 	for i, name := range n.names {
 		r.peers = append(r.peers, &recorded{name: name})
-		r.add(i, trace.Event{Kind: trace.Start})
+		r.add(i, trace.Event{Kind: trace.Start, Algorithm: r.net.Algorithm})
 	}
 	return r
 }
@@ -91,7 +91,7 @@ func (r *Record) see(e Event) {
 	case Restart:
 		r.kill(i)
 		r.peers[i].number, r.peers[i].killed = 0, false
-		r.add(i, trace.Event{Kind: trace.Start})
+		r.add(i, trace.Event{Kind: trace.Start, Algorithm: r.net.Algorithm})
 		return
 	case Wipe, Replace:
 		panic("sim: a recorded peer does no " + s.Op.String())

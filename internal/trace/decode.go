@@ -86,6 +86,8 @@ func (d *decoder) eventField(key []byte, r *Line, seen *uint) error {
 		bit, err = 9, d.message(r)
 	case "lease":
 		bit, err = 10, d.lease(&r.Lease)
+	case "algorithm":
+		bit, err = 11, d.word(&r.Algorithm)
 	default:
 		return fmt.Errorf("field %q is unknown", shorten(key))
 	}

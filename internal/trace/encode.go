@@ -40,6 +40,10 @@ func AppendEvent(dst []byte, e *Event) []byte {
 		dst = append(dst, `,"lease":`...)
 		dst = strconv.AppendUint(dst, uint64(max(e.Lease, 0)), 10)
 	}
+	if e.Algorithm != "" {
+		dst = append(dst, `,"algorithm":`...)
+		dst = appendString(dst, e.Algorithm)
+	}
 	if e.Other != "" {
 		dst = append(dst, `,"other":`...)
 		dst = appendString(dst, string(e.Other))

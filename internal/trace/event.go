@@ -55,6 +55,7 @@ type Event struct {
 	Lock        string        // empty if about no single lock
 	Token       algo.Token    // Enter, Extend, Exit, Lost
 	Lease       time.Duration // Enter, Extend: how long the hold lasts from At on, if nothing extends it; 0 in Enter: it has no lease
+	Algorithm   string        // Start: what the peer runs; may be empty
 	Other       algo.PeerName // LinkUp, LinkDown, Suspect, Join, Leave: the peer it is about; Note: the peer held back, if any
 	Reason      string        // why, in words; may be empty
 	Message     *Message      // Send, Receive, Drop

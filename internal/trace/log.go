@@ -112,6 +112,9 @@ func (l *Log) Record(e *Event) {
 	}
 	if e.Kind == Start {
 		attrs = append(attrs, slog.Uint64("incarnation", uint64(e.Incarnation)))
+		if e.Algorithm != "" {
+			attrs = append(attrs, slog.String("algorithm", e.Algorithm))
+		}
 	}
 	if e.Kind.hasToken() {
 		attrs = append(attrs, slog.Uint64("token", uint64(e.Token)))

@@ -33,7 +33,7 @@ func TestLog(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	const want = `time=2026-11-23T12:00:00.000Z level=INFO msg=starts peer=a clock=1 incarnation=1
+	const want = `time=2026-11-23T12:00:00.000Z level=INFO msg=starts peer=a clock=1 incarnation=1 algorithm=relay
 time=2026-11-23T12:00:01.000Z level=INFO msg="wants the lock" peer=a clock=2 lock="two\nlines"
 time=2026-11-23T12:00:00.000Z level=INFO msg="sends reply to b" peer=a clock=2 lock=demo id=a-1-1 request=4.c reason="it wants nothing"
 time=2026-11-23T12:00:00.000Z level=INFO msg="receives reply from a" peer=b clock=4 lock=demo id=a-1-3 request=4.c

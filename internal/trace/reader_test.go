@@ -41,6 +41,7 @@ func TestReaderRefuses(t *testing.T) {
 		{startLine + edit(sendLine, `"clock":2}`, `"clock":3}`), `says clock 3, and is sent at 2`},
 		{startLine + edit(sendLine, `"event":"send"`, `"event":"enter"`), `enter without a token`},
 		{startLine + edit(enterLine, `"event":"enter"`, `"event":"exit"`), `exit with a lease`},
+		{startLine + edit(stopLine, `"event":"stop"`, `"event":"stop","algorithm":"relay"`), `stop with an algorithm`},
 		{startLine + edit(enterLine, `"event":"enter"`, `"event":"extend"`, `,"lease":5`, ``), `extend without a lease`},
 		{startLine + edit(enterLine, `"event":"enter"`, `"event":"extend"`, `"token":7,`, ``), `extend without a token`},
 		{startLine + edit(enterLine, `"lock":"l",`, ``), `enter without a lock`},

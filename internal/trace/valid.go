@@ -17,6 +17,8 @@ func (e *Event) valid(hasToken bool) error {
 		return fmt.Errorf("%s with a lease", e.Kind)
 	case e.Lease == 0 && e.Kind == Extend:
 		return fmt.Errorf("%s without a lease", e.Kind)
+	case e.Algorithm != "" && e.Kind != Start:
+		return fmt.Errorf("%s with an algorithm", e.Kind)
 	case e.Other == "" && (e.Kind == LinkUp || e.Kind == LinkDown):
 		return fmt.Errorf("%s without the other peer", e.Kind)
 	case e.Message == nil && e.Kind.hasMessage():

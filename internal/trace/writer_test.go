@@ -31,7 +31,7 @@ func sendEvent(n int) Event {
 }
 
 func startEvent(incarnation int) Event {
-	return Event{At: noon, Peer: "a", Incarnation: algo.Incarnation(incarnation), Clock: 1, Kind: Start}
+	return Event{At: noon, Peer: "a", Incarnation: algo.Incarnation(incarnation), Clock: 1, Kind: Start, Algorithm: "relay"}
 }
 
 func open(t testing.TB, path string, o Options) *Writer {

@@ -50,7 +50,7 @@ func TestStoriesAddUp(t *testing.T) {
 				}
 			}
 			for _, kind := range []PartKind{Message, Inside, Down} {
-				if kinds[kind] == 0 {
+				if kinds[kind] == 0 && !testing.Short() {
 					t.Errorf("nobody waited for %s: %v", kind, kinds)
 				}
 			}
