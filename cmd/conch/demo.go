@@ -27,6 +27,7 @@ type demoOptions struct {
 	seed      uint64
 	dir       string
 	json      bool
+	report    bool
 	crash     bool
 	kill      int
 	ttl       time.Duration // 0: the peers' default
@@ -72,6 +73,7 @@ func demoCommand() *cobra.Command {
 	f.BoolVar(&o.crash, "crash", false, "kill the holder inside the critical section, and start it again later")
 	f.IntVar(&o.kill, "kill", 0, "kill peers that are not inside, so many times in all, and start them again later")
 	f.DurationVar(&o.ttl, "ttl", 0, "the peers' TTL (default: that of conch peer; 1s with --crash or --kill)")
+	f.BoolVar(&o.report, "report", false, "also write report.pdf and report.html into the directory of the run")
 	f.BoolVar(&o.json, "json", false, "print the verdict as JSON instead of the story")
 	return cmd
 }
@@ -190,6 +192,12 @@ func runDemo(cmd *cobra.Command, o *demoOptions) error {
 	}
 	if err := writeJSON(filepath.Join(o.dir, "verdict.json"), verdict); err != nil {
 		return err
+	}
+	if o.report {
+		r := reportOptions{pdf: filepath.Join(o.dir, "report.pdf"), html: filepath.Join(o.dir, "report.html")}
+		if err := r.write(cmd.ErrOrStderr(), []string{o.dir}); err != nil {
+			return err
+		}
 	}
 	if o.json {
 		if err := printJSON(cmd.OutOrStdout(), verdict); err != nil {

@@ -24,7 +24,8 @@ func explainCommand() *cobra.Command {
 			"led to it has been written, until it is interrupted. It keeps the last 8 to 16 MB of\n" +
 			"the traces in mind, and tells the entries of all locks unless --lock names one.\n\n" +
 			"--json prints one object (with --follow: one a line). In it are entry, lock, peer,\n" +
-			"token, request (its stamp), asked and entered (FILE:LINE), waited_ns, because; rows\n" +
+			"token, request (its stamp), asked and entered (FILE:LINE), waited_ns, between (the\n" +
+			"tokens of the holds that stood between), because; rows\n" +
 			"(clock, since_ns, peer, clauses with did, why, and events with event, line, message);\n" +
 			"parts (kind, from_ns, took_ns, peer, other, token, message, id, why, begin, end, text,\n" +
 			"largest, skewed), which add up to waited_ns; and story, the lines of the text.",

@@ -129,6 +129,7 @@ func rootCommand() *cobra.Command {
 	add("judge", checkCommand())
 	add("judge", explainCommand())
 	add("judge", diagramCommand())
+	add("judge", reportCommand())
 	add("judge", traceCommand())
 	add("", versionCommand())
 	return root

@@ -83,7 +83,7 @@ var rules = []rule{
 		wrong: func(from, to string) bool {
 			allowed := []string{
 				"./", "./algo", "./algo/roster", "./discovery",
-				"./internal/check", "./internal/compare", "./internal/sim", "./internal/state", "./internal/trace", "./internal/trace/export",
+				"./docs", "./internal/check", "./internal/compare", "./internal/sim", "./internal/state", "./internal/trace", "./internal/trace/export",
 			}
 			return under(from, "./cmd") && local(to) && !under(to, "./cmd") && !under(to, "./internal/report") && !slices.Contains(allowed, to)
 		},

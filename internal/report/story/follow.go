@@ -62,7 +62,7 @@ func (f *Follower) Record(locks []*Stories, passed map[string]int) (stories []*S
 			if place < l.from {
 				continue
 			}
-			if story, err := s.tellAs(i+1, place); err == nil {
+			if story, err := s.TellAs(i+1, place); err == nil {
 				stories = append(stories, story)
 			}
 		}

@@ -184,6 +184,11 @@ func (s *Stories) Lock() string { return s.lock }
 // Entries returns how many entries there are.
 func (s *Stories) Entries() int { return len(s.entries) }
 
+// Find returns which entry, counted from 1, has a token; 0 if none has.
+func (s *Stories) Find(token algo.Token) int {
+	return 1 + slices.IndexFunc(s.entries, func(n *node) bool { return n.Token == token })
+}
+
 // After returns which entry, counted from 1, is the first with a larger token;
 // 0 if there is none.
 func (s *Stories) After(token algo.Token) int {

@@ -26,6 +26,9 @@ type Story struct {
 	Waited    time.Duration `json:"waited_ns"`
 	ClockBack bool          `json:"clock_set_back,omitempty"`
 
+	// Between are the tokens of the holds that stood between request and entry.
+	Between []algo.Token `json:"between"`
+
 	Because string `json:"because"` // why this peer entered at this place, in plain sentences
 	Rows    []Row  `json:"rows"`    // what happened; the first is the request, the last the entry
 	Parts   []Part `json:"parts"`   // what it waited for, from request to entry; they add up to Waited
@@ -71,17 +74,17 @@ type Event struct {
 //	(4) the holds that stood between the two, and how they ended.
 //
 // Messages that are upkeep matter only where (2) or (3) says so.
-func (s *Stories) Tell(k int) (*Story, error) { return s.tellAs(k, k) }
+func (s *Stories) Tell(k int) (*Story, error) { return s.TellAs(k, k) }
 
-// tellAs tells the k-th entry of the record, which has another place in the
-// run if the record has lost its beginning.
-func (s *Stories) tellAs(k, place int) (*Story, error) {
+// TellAs tells the k-th entry of the record, which has another place in the
+// run if the record is a part of it.
+func (s *Stories) TellAs(k, place int) (*Story, error) {
 	t, err := s.tale(k)
 	if err != nil {
 		return nil, err
 	}
 	t.place = place
-	story := &Story{Entry: place, Lock: s.lock, Peer: t.enter.Peer, Token: t.enter.Token, Entered: t.enter.pos.String(), Parts: []Part{}}
+	story := &Story{Entry: place, Lock: s.lock, Peer: t.enter.Peer, Token: t.enter.Token, Entered: t.enter.pos.String(), Between: []algo.Token{}, Parts: []Part{}}
 	story.Rows = t.rows()
 	if t.request == nil {
 		story.Because = "Its request is not in the record."
@@ -90,6 +93,9 @@ func (s *Stories) tellAs(k, place int) (*Story, error) {
 	story.Request, story.Asked = t.request.stamp().String(), t.request.pos.String()
 	waited := t.enter.At.Sub(t.request.At)
 	story.Waited, story.ClockBack = max(waited, 0), waited < 0
+	for _, enter := range t.between {
+		story.Between = append(story.Between, enter.Token)
+	}
 	story.Parts = t.parts
 	story.Because = t.because()
 	return story, nil
