@@ -47,7 +47,8 @@ func always(text string, mean func(n float64) float64) Cost {
 	return Cost{f, f}
 }
 
-// CostOf returns what an algorithm costs; false if there is none of that name.
+// CostOf returns what an algorithm costs, for a name from Names or Variants; false
+// if there is none of that name.
 func CostOf(name string) (Cost, bool) {
 	switch name {
 	case "relay":
@@ -72,7 +73,11 @@ func CostOf(name string) (Cost, bool) {
 	case "maekawa":
 		return maekawaCost(), true
 	case "raymond":
-		return raymondCost(), true
+		return raymondCost(raymond.Binary), true
+	case "raymond:line":
+		return raymondCost(raymond.Line), true
+	case "raymond:star":
+		return raymondCost(raymond.Star), true
 	case "naimi-trehel":
 		return Cost{
 			Light: exactly("H(N-1) = 1 + 1/2 + ... + 1/(N-1) in the mean", harmonic, same),
@@ -127,11 +132,13 @@ func maekawaCost() Cost {
 	}
 }
 
-// raymondCost is in terms of the distances in the tree.
-func raymondCost() Cost {
+// raymondCost is in terms of the distances in the tree. Under heavy load its
+// shape makes no difference: the privilege walks round the whole tree, over each
+// of its N-1 edges twice for N entries, and each time behind a request.
+func raymondCost(shape raymond.Tree) Cost {
 	distances := func(n float64) (mean, most float64) {
 		sum := 0.0
-		tree := raymond.Binary(int(n))
+		tree := shape(int(n))
 		for i := range tree {
 			for j := range tree {
 				d := distance(tree, i, j)

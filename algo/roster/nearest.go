@@ -10,7 +10,7 @@ func nearest(name string) string {
 	if len(name) > 40 {
 		return ""
 	}
-	for _, known := range Names() {
+	for _, known := range append(Names(), Variants()...) {
 		d := distanceOf(name, known)
 		if len(name) >= 3 && strings.Contains(known, name) {
 			d = 0

@@ -11,7 +11,7 @@ func TestNearest(t *testing.T) {
 		"realy": "relay", "Relay": "relay", "rely": "relay", "lamprot": "lamport", "maekwa": "maekawa", "raymnod": "raymond",
 		"ricart-agrawalla": "ricart-agrawala", "ricart": "ricart-agrawala", "ricartagrawala": "ricart-agrawala",
 		"ring": "token-ring", "token_ring": "token-ring", "suzuki": "suzuki-kasami", "naimi": "naimi-trehel", "trehel": "naimi-trehel",
-		"luck": "", "raft": "", "paxos": "", "": "", "x": "", "a": "",
+		"raymond:lin": "raymond:line", "raymond-star": "raymond:star", "luck": "", "raft": "", "paxos": "", "": "", "x": "", "a": "",
 	} {
 		_, err := New(typed)
 		if err == nil {
@@ -42,9 +42,10 @@ func TestDistance(t *testing.T) {
 	}
 }
 
-// Every algorithm has a cost, for one peer too, and no other name has.
+// Every algorithm has a cost, in each of its shapes, for one peer too, and no other
+// name has.
 func TestCosts(t *testing.T) {
-	for _, name := range Names() {
+	for _, name := range append(Names(), Variants()...) {
 		c, ok := CostOf(name)
 		if !ok {
 			t.Errorf("%s: no cost", name)

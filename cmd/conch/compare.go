@@ -65,7 +65,7 @@ func compareCommand() *cobra.Command {
 	f.BoolVar(&o.real, "real", false, "compare real processes, which takes about a second for each run")
 	f.BoolVar(&o.json, "json", false, "print the figures as JSON")
 	f.BoolVar(&o.csv, "csv", false, "print the figures of the runs as CSV")
-	f.BoolVar(&o.markdown, "markdown", false, "print tables for a chapter about the first algorithm")
+	f.BoolVar(&o.markdown, "markdown", false, "print tables for a chapter about the first algorithm, or, with one number of peers, a table of all")
 	f.StringVar(&o.chart, "chart", "", "write a chart of messages against peers to this file, as SVG")
 	f.BoolVar(&o.deaths, "deaths", false, "only say what becomes of the others when a peer dies")
 	cmd.MarkFlagsMutuallyExclusive("json", "csv", "markdown")

@@ -1,3 +1,4 @@
 // Package archtest has no code, only tests: they hold the rules about who may
-// import whom and how long things may get, and say why when one is broken.
+// import whom, how long things may get, and where documents may link to, and say
+// why when one is broken.
 package archtest

@@ -171,7 +171,7 @@ func (p *panel) series(names []string, rows []Row) {
 		x := p.x(p.most)
 		p.d.Add(drawing.Line{Points: []drawing.Point{{X: x + 4, Y: e.y}, {X: x + 12, Y: e.at}}, Width: 0.5, Ink: drawing.Series(e.series)},
 			marker(e.series, drawing.Point{X: x + 16, Y: e.at}, ""),
-			drawing.Text{X: x + 22, Y: round(e.at + 3), Size: labelSize, Ink: drawing.Ink1, Text: e.name})
+			drawing.Text{X: x + 22, Y: round(e.at + 3), Size: labelSize, Ink: drawing.Ink1, Halo: true, Text: e.name})
 	}
 }
 

@@ -195,10 +195,16 @@ func (r *Result) deaths(b *strings.Builder) {
 }
 
 // WriteMarkdown writes a table for a chapter about the first algorithm, one for
-// each load; of the others it has the messages only. Deaths are a table of their
-// own, if there are no runs.
+// each load; of the others it has the messages only. If there is one number of
+// peers, all algorithms stand in one table. Deaths are a table of their own, if
+// there are no runs.
 func (r *Result) WriteMarkdown(w io.Writer) error {
 	var b strings.Builder
+	if least, most, _ := r.extent(); least == most && len(r.names()) > 1 {
+		r.markdownSurvey(&b, least)
+		_, err := io.WriteString(w, b.String())
+		return err
+	}
 	for _, load := range Loads() {
 		rows := r.under(load)
 		if len(rows) == 0 {
@@ -214,6 +220,43 @@ func (r *Result) WriteMarkdown(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// markdownSurvey writes a table with a line for each algorithm.
+func (r *Result) markdownSurvey(b *strings.Builder, peers int) {
+	head := []string{strconv.Itoa(peers) + " peers"}
+	lines := make(map[string][]string)
+	for _, load := range Loads() {
+		rows := r.under(load)
+		if len(rows) == 0 {
+			continue
+		}
+		head = append(head, "messages per entry, "+string(load)+" load", "formula", delayOf(load))
+		for _, x := range rows {
+			lines[x.Algorithm] = append(lines[x.Algorithm], fmt.Sprintf("%.1f", x.Messages), x.predicted(), x.delay())
+		}
+	}
+	fmt.Fprintf(b, "| %s |\n|%s\n", strings.Join(head, " | "), strings.Repeat("---|", len(head)))
+	for _, name := range r.names() {
+		fmt.Fprintf(b, "| `%s` | %s |\n", name, strings.Join(lines[name], " | "))
+	}
+}
+
+// delayOf names the delay that counts under a load: where nobody waits, no exit
+// is followed by an entry.
+func delayOf(load Load) string {
+	if load == Light {
+		return "from request to entry, median"
+	}
+	return "from exit to entry, mean"
+}
+
+// delay writes it.
+func (x Row) delay() string {
+	if x.Load == Light {
+		return fmt.Sprintf("%.1f T", x.WaitP50)
+	}
+	return fmt.Sprintf("%.1f T", x.Handoff)
 }
 
 func (r *Result) markdownDeaths(b *strings.Builder) {
@@ -238,19 +281,11 @@ func (r *Result) markdown(b *strings.Builder, rows []Row, load Load) {
 			lines[x.Peers] = append(lines[x.Peers], fmt.Sprintf("%.1f", x.Messages))
 			continue
 		}
-		delay := x.WaitP50
-		if load != Light {
-			delay = x.Handoff
-		}
 		peers = append(peers, x.Peers)
 		lines[x.Peers] = []string{strconv.Itoa(x.Peers), fmt.Sprintf("%.1f", x.Messages), x.predicted(),
-			fmt.Sprintf("%.1f T", delay), fmt.Sprintf("%.0f", x.Bytes)}
+			x.delay(), fmt.Sprintf("%.0f", x.Bytes)}
 	}
-	delay := "from exit to entry, mean"
-	if load == Light {
-		delay = "from request to entry, median"
-	}
-	head := []string{"peers, " + string(load) + " load", "messages per entry", "formula", delay, "bytes per entry"}
+	head := []string{"peers, " + string(load) + " load", "messages per entry", "formula", delayOf(load), "bytes per entry"}
 	for _, name := range names[1:] {
 		head = append(head, "messages of `"+name+"`")
 	}

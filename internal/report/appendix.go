@@ -47,53 +47,48 @@ func closeAll(readers []*trace.Reader) {
 	}
 }
 
-// logOf has the log of one peer.
+// logOf has the log of one peer. Notes in it have no number.
 func (r *run) logOf(reader *trace.Reader, most int, locks bool) ([]document.Block, error) {
 	defer reader.Close()
-	name := string(reader.Peer())
-	blocks := []document.Block{document.Heading{Level: 2, Text: say("Peer ", mono(name))}}
+	var logs []document.Block
 	var log document.Log
-	files, total, left := "", 0, 0
-	flush := func() {
-		if len(log.Lines) > 0 {
-			blocks = append(blocks, log)
-		}
-		log = document.Log{ID: log.ID}
-	}
-	skip := func() {
+	open, total, left := "", 0, 0
+	note := func(text string) { log.Lines = append(log.Lines, document.LogLine{Text: text, Strong: true}) }
+	skipped := func() {
 		if left > 0 {
-			flush()
-			blocks = append(blocks, document.Paragraph{Kind: document.Remark, Text: say(count(left, "line"), " left out here; ", mono(files), " in the run's folder has them.")})
+			note(fmt.Sprintf("%s left out here; %s in the run's folder has them", count(left, "line"), open))
 			left = 0
 		}
 	}
 	for {
 		var l trace.Line
 		err := reader.Next(&l)
-		if err != nil {
-			skip()
-			flush()
-			var problem *trace.Problem
-			if errors.As(err, &problem) {
-				blocks = append(blocks, document.Paragraph{Kind: document.Key, Text: say("The record ends here, or cannot be read on: ", problem.Reason, " (line ", fmt.Sprint(problem.Pos.Line), " of ", mono(filepath.Base(problem.Pos.File)), ").")})
-			} else if err != io.EOF {
-				return nil, err
-			}
-			return blocks, nil
+		var problem *trace.Problem
+		switch {
+		case errors.As(err, &problem):
+			skipped()
+			note("the record ends here, or cannot be read on: " + problem.Reason)
+			fallthrough
+		case err == io.EOF:
+			skipped()
+			return append([]document.Block{document.Heading{Level: 2, Text: say("Peer ", mono(string(reader.Peer())))}}, append(logs, log)...), nil
+		case err != nil:
+			return nil, err
 		}
-		if base := filepath.Base(l.Pos.File); base != files {
-			skip()
-			flush()
-			files, log.ID = base, r.logID(file(l.Pos.File))
+		if base := filepath.Base(l.Pos.File); base != open {
+			skipped()
+			if open != "" {
+				logs = append(logs, log)
+			}
+			open, log = base, document.Log{ID: r.logID(file(l.Pos.File))}
 		}
 		if total++; total > most && !r.near(file(l.Pos.File), l.Pos.Line) {
 			left++
 			continue
 		}
-		skip()
+		skipped()
 		if l.Gap != "" {
-			flush()
-			blocks = append(blocks, document.Paragraph{Kind: document.Key, Text: say("Something is missing here: ", l.Gap)})
+			note("something is missing here: " + l.Gap)
 		}
 		log.Lines = append(log.Lines, document.LogLine{Number: l.Pos.Line, Text: logText(&l.Event, locks), Strong: stands(l.Kind)})
 	}

@@ -25,11 +25,11 @@ func asked(runs []*run, o *Options) []document.Block {
 	row("R2", "Safety: at most one node is in it at a time.",
 		say("The algorithm's rules, and a checker that reads the logs of all peers and knows nothing of the algorithm."),
 		func(r *run) document.Text {
-			return say(to(r.id("rules"), "the verdict"), ": ", r.rule("mutual exclusion"), "; ", to(r.id("entries"), "all entries"))
+			return say(to(r.id("rules"), "the verdict"), ": ", r.rule("mutual exclusion"), "; ", r.allEntries())
 		})
 	row("R3", "Liveness: every node that asks gets it, at some point.",
 		say("Requests are ordered, or a token goes round; the checker looks for requests that nobody answered."),
-		func(r *run) document.Text { return say(r.answered(), "; ", to(r.id("entries"), "all entries")) })
+		func(r *run) document.Text { return say(r.answered(), "; ", r.allEntries()) })
 	row("T1", "Go.", say("Go, one module: ", mono(o.Module), "."), nil)
 	row("T2", "A README that says how to start it.", say(mono("README.md"), " in ", o.repository(), ": two commands."), nil)
 	row("T3", "gRPC for all messages between nodes.",
@@ -112,6 +112,14 @@ func (r *run) rule(name string) document.Span {
 		}
 	}
 	return bold("unknown")
+}
+
+// allEntries refers to the table of entries.
+func (r *run) allEntries() document.Span {
+	if r.lock == nil || len(r.lock.entries) == 0 {
+		return document.Span{Text: "nobody entered"}
+	}
+	return to(r.id("entries"), "all entries")
 }
 
 // answered says what became of the requests.

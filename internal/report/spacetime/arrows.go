@@ -11,10 +11,10 @@ import (
 
 // drawn is what a page shows of a message, and what is to be written along it.
 type drawn struct {
-	from, to drawing.Point
-	label    string
-	ink      drawing.Ink
-	places   []drawing.Text // where the label may be, if that is not along the arrow
+	points []drawing.Point
+	label  string
+	ink    drawing.Ink
+	places []drawing.Text // where the label may be, if that is not along the arrow
 }
 
 // beside says that an arrow is drawn as what is beside the point.
@@ -80,10 +80,12 @@ func (p *page) drawWhole(a *arrow) (drawn, bool) {
 		to = between(start, end, (high-start.Y)/(end.Y-start.Y))
 		p.border(to.X, high+stripe/2-2, fmt.Sprintf("to %s, p. %d", p.peers[a.to], p.pageOf(y2)), l.Ink)
 	}
-	l.Points = []drawing.Point{from, to}
+	l.Points = p.around(a, from, to)
 	p.d.Add(l)
-	p.lines.add(segment(from, to))
-	return drawn{from, to, label(a), l.Ink, nil}, true
+	for i, end := range l.Points[1:] {
+		p.lines.add(segment(l.Points[i], end))
+	}
+	return drawn{l.Points, label(a), l.Ink, nil}, true
 }
 
 // pageOf returns on which page a place of the sheet is, from 1.
@@ -184,7 +186,7 @@ func (p *page) drawPart(a *arrow, list []*arrow) drawn {
 	}
 	p.d.Add(l)
 	p.lines.add(segment(l.Points[0], l.Points[1]))
-	part := drawn{l.Points[0], l.Points[1], text, l.Ink, nil}
+	part := drawn{l.Points, text, l.Ink, nil}
 	for _, dy := range []float64{0, p.size * 0.8, -p.size * 0.8, p.size * 1.6, -p.size * 1.6} {
 		t := drawing.Text{X: far.X + way*5, Y: far.Y + 3 + dy, Size: p.size, Ink: l.Ink, Halo: true, Text: text}
 		if way < 0 {

@@ -42,9 +42,27 @@ func (p *page) best(places []drawing.Text, worse float64) (best drawing.Text, fo
 
 // along returns where a label could stand, the better ones first: along the
 // line, in the middle between two lifelines, near the sender, near the
-// receiver, or elsewhere.
+// receiver, or elsewhere. Of an arrow that is bent it takes the pieces in turns.
 func (p *page) along(x drawn) []drawing.Text {
-	dx, dy := x.to.X-x.from.X, x.to.Y-x.from.Y
+	var pieces [][]drawing.Text
+	most := 0
+	for i, end := range x.points[1:] {
+		texts := p.alongPiece(x, x.points[i], end)
+		pieces, most = append(pieces, texts), max(most, len(texts))
+	}
+	var all []drawing.Text
+	for i := range most {
+		for _, texts := range pieces {
+			if i < len(texts) {
+				all = append(all, texts[i])
+			}
+		}
+	}
+	return all
+}
+
+func (p *page) alongPiece(x drawn, from, to drawing.Point) []drawing.Text {
+	dx, dy := to.X-from.X, to.Y-from.Y
 	length := math.Hypot(dx, dy)
 	width := drawing.TextWidth(x.label, p.size)
 	if length == 0 || width > 2.2*length {
@@ -57,7 +75,7 @@ func (p *page) along(x drawn) []drawing.Text {
 	sin, cos := math.Sincos(angle)
 	var texts []drawing.Text
 	for _, share := range p.shares(math.Abs(dx), length, width) {
-		c := between(x.from, x.to, share)
+		c := between(from, to, share)
 		for _, off := range []float64{-2.6, p.size*0.78 + 1.6} { // above the line, below it
 			texts = append(texts, drawing.Text{
 				X: c.X - sin*off, Y: c.Y + cos*off, Size: p.size, Anchor: drawing.Middle, Ink: x.ink, Halo: true,

@@ -3,6 +3,7 @@ package spacetime
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -282,7 +283,7 @@ func checkPage(t *testing.T, d *drawing.Drawing, height float64) {
 		switch x := s.(type) {
 		case drawing.Line:
 			in(x, x.Points...)
-			if n := len(x.Points); x.Arrow && x.Tip != "" && x.Points[n-1].Y <= x.Points[0].Y {
+			if x.Arrow && x.Tip != "" && !slices.IsSortedFunc(x.Points, func(a, b drawing.Point) int { return cmp.Compare(a.Y, b.Y) }) {
 				t.Errorf("%s: arrow %q points up", d.Title, x.Tip)
 			}
 		case drawing.Box:
