@@ -1,7 +1,9 @@
 package report
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/conchlock/conch/internal/report/document"
 )
@@ -39,7 +41,20 @@ func (r *run) messages() []document.Block {
 }
 
 // chapter is what there is to say about an algorithm, from its chapter in the
-// documentation.
+// documentation. That shows a run, too; here there are others.
 func chapter(a *Algorithm, o *Options) ([]document.Block, error) {
-	return document.Markdown(a.Chapter, document.MarkdownOptions{Level: 1, Prefix: "algorithm-" + a.Name, Link: o.link("docs/algorithms/")})
+	return document.Markdown(without(a.Chapter, "## A run"), document.MarkdownOptions{Level: 1, Prefix: "algorithm-" + a.Name, Link: o.link("docs/algorithms/")})
+}
+
+// without leaves out the section that begins with a heading of the second level.
+func without(chapter []byte, heading string) []byte {
+	before, rest, ok := bytes.Cut(chapter, []byte("\n"+heading+"\n"))
+	if !ok {
+		return chapter
+	}
+	_, after, ok := bytes.Cut(rest, []byte("\n## "))
+	if !ok {
+		return before
+	}
+	return slices.Concat(before, []byte("\n## "), after)
 }

@@ -87,17 +87,17 @@ func (r *run) overview() ([]document.Block, error) {
 	if err != nil {
 		return nil, nil // there is nothing to be drawn
 	}
-	text := say("The run as a space-time diagram: a line for each peer, time runs downwards, arrows are messages, bars are waiting (narrow) and being inside (wide, with the token).")
+	text := say("The run as a space-time diagram: a line for each peer, time runs downwards, arrows are messages, bars are waiting (hatched) and being inside (solid, with the token).")
 	if t.Left() > 0 {
-		text = say(fmt.Sprintf("The first %d messages of the run as a space-time diagram; ", t.Messages()), mono("conch diagram DIR"), " draws the others. A line for each peer, time runs downwards, arrows are messages, bars are waiting (narrow) and being inside (wide, with the token).")
+		text = say(fmt.Sprintf("The first %d messages of the run as a space-time diagram; ", t.Messages()), mono("conch diagram DIR"), " draws the others. A line for each peer, time runs downwards, arrows are messages, bars are waiting (hatched) and being inside (solid, with the token).")
 	}
-	return pictures(t, r.id("overview"), text), nil
+	return pictures(t, len(r.peers), r.id("overview"), text), nil
 }
 
 // pictures are the pages of a diagram.
-func pictures(t *spacetime.Timeline, id string, caption document.Text) []document.Block {
+func pictures(t *spacetime.Timeline, peers int, id string, caption document.Text) []document.Block {
 	var blocks []document.Block
-	for i, page := range t.Pages(pictureWidth, pictureHeight) {
+	for i, page := range t.Pages(picture(peers)) {
 		f := document.Figure{Drawing: page, Caption: caption}
 		if i == 0 {
 			f.ID = id
@@ -149,7 +149,7 @@ func (r *run) full(e *entry, id, title string, intro func(told) document.Text) (
 		return blocks, nil
 	}
 	caption := say(fmt.Sprintf("Entry %d, from the request to the end of the hold. What led to the entry stands out.", e.number))
-	return append(blocks, pictures(t, id+"-picture", caption)...), nil
+	return append(blocks, pictures(t, len(r.peers), id+"-picture", caption)...), nil
 }
 
 // rows is the sequence of messages that led to an entry.

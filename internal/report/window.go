@@ -153,11 +153,12 @@ func (r *run) tellBoth(l *scannedLock, some, others []*entry) ([]told, error) {
 	return append(first, second...), err
 }
 
-// The size of a picture on a page, in points: it is made smaller to fit.
-const (
-	pictureWidth  = 560
-	pictureHeight = 760
-)
+// picture is the size of a picture of so many peers, in points. One that is
+// larger than the page is made smaller to fit.
+func picture(peers int) (width, height float64) {
+	width = max(490, 75*float64(peers))
+	return width, 1.4 * width
+}
 
 // draw draws a part of the run.
 func (r *run) draw(o spacetime.Options) (*spacetime.Timeline, error) {
