@@ -99,11 +99,14 @@ var rules = []rule{
 
 // homes says where each outside module is used. (Tests may use any.)
 var homes = map[string]string{
+	"codeberg.org/go-pdf/fpdf":          "./internal/report/document",
 	"github.com/anishathalye/porcupine": "./internal/chaos",
 	"github.com/cockroachdb/datadriven": "./algo/algotest",
 	"github.com/spf13/cobra":            "./cmd/conch",
 	"github.com/spf13/pflag":            "./cmd/conch",
+	"github.com/yuin/goldmark":          "./internal/report/document",
 	"go.etcd.io/bbolt":                  "./internal/state",
+	"golang.org/x/image":                "./internal/report/document",
 	"golang.org/x/sys":                  "./internal/clock",
 	"google.golang.org/grpc":            "./internal/transport",
 	"google.golang.org/protobuf":        "./internal/transport",

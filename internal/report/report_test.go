@@ -296,7 +296,7 @@ func TestLongLogsAreCut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if said := text(d.Blocks); lines < 40 || lines > verdict.Totals.Events*2/3 || !strings.Contains(said, "left out here; a.ndjson in the run's folder has them.") {
+	if said := text(d.Blocks); lines < 40 || lines > verdict.Totals.Events*2/3 || !strings.Contains(said, "left out here; a.ndjson in the run's folder has them") {
 		t.Errorf("%d lines of %d in the appendix", lines, verdict.Totals.Events)
 	}
 	o.LogLines = 0

@@ -2,7 +2,6 @@ package document
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/conchlock/conch/internal/report/drawing"
 )
@@ -82,12 +81,13 @@ func (c *composer) name(s *strip, id string) {
 
 // blocks adds blocks; depth says within how many lists they are.
 func (c *composer) blocks(blocks []Block, depth int) {
-	for _, b := range blocks {
+	for i, b := range blocks {
 		switch b := b.(type) {
 		case Heading:
 			c.heading(b)
 		case Paragraph:
 			c.paragraph(b)
+			c.introduce(blocks[i+1:])
 		case List:
 			c.list(b, depth)
 		case Table:
@@ -103,6 +103,18 @@ func (c *composer) blocks(blocks []Block, depth int) {
 		case Break:
 			c.fresh = true
 		}
+	}
+}
+
+// introduce keeps the end of a paragraph with the beginning of a list, a table
+// or code that follows.
+func (c *composer) introduce(next []Block) {
+	if len(next) == 0 || len(c.strips) == 0 {
+		return
+	}
+	switch next[0].(type) {
+	case List, Table, Code:
+		c.strips[len(c.strips)-1].keep = true
 	}
 }
 
@@ -187,7 +199,7 @@ func (s *strip) shift(by float64) {
 	s.high += by
 }
 
-// indent is by how much a list's items stand in. Lists in lists in lists stop
+// indent is by how much a list's items stand in at least. Lists in lists in lists stop
 // moving to the right when they become too narrow.
 const (
 	indent    = 17
@@ -195,62 +207,48 @@ const (
 )
 
 func (c *composer) list(l List, depth int) {
-	above := 0.0
 	if depth > 0 {
 		c.gap = min(c.gap, 3)
 	}
-	for i, item := range l.Items {
-		inner := &composer{setter: c.setter, left: c.left, wide: c.wide, headings: c.headings}
-		if c.wide > narrowest {
-			inner.left, inner.wide = c.left+indent, c.wide-indent
-		}
-		label := Text{{Text: [3]string{"•", "◦", "–"}[depth%3]}}
+	labels, widest := make([]line, len(l.Items)), 0.0
+	for i := range labels {
+		label := [3]string{"•", "◦", "–"}[depth%3]
 		if l.Ordered {
-			label = Words(strconv.Itoa(i+1) + ".")
+			label = strconv.Itoa(i+max(l.Start, 1)) + "."
 		}
-		c.item(inner, label, item, depth)
-		c.put(above, 0, inner.strips...)
-		c.gap, above = 3.5, 0
-		c.headings = inner.headings
+		labels[i] = c.breaker(Words(label), bodyStyle).lines(c.wide)[0]
+		widest = max(widest, labels[i].wide)
+	}
+	in := 0.0
+	if c.wide > narrowest {
+		in = max(indent, widest+9)
+	}
+	for i, item := range l.Items {
+		inner := &composer{setter: c.setter, left: c.left + in, wide: c.wide - in, headings: c.headings}
+		if in == 0 && len(item) > 0 {
+			// No room beside it: the label is on a line of its own.
+			inner.strips = []strip{{high: bodyStyle.leading, keep: true}}
+		}
+		inner.blocks(item, depth+1)
+		inner.label(labels[i], max(inner.left-5-labels[i].wide, c.left))
+		c.put(0, 0, inner.strips...)
+		c.gap, c.headings = 3.5, inner.headings
 	}
 	c.gap = 8
 }
 
-// item sets an item of a list, and its label beside the first line.
-func (c *composer) item(inner *composer, label Text, item []Block, depth int) {
-	mark := c.breaker(label, bodyStyle).lines(c.wide)[0]
-	if c.wide <= narrowest && len(item) > 0 {
-		// No room beside it: the label is on a line of its own.
-		inner.strips = append(inner.strips, strip{high: bodyStyle.leading, keep: true})
+// label puts the label of an item beside its first line. It comes before the
+// text, as they are read.
+func (c *composer) label(label line, x float64) {
+	if len(c.strips) == 0 {
+		c.strips = make([]strip, 1)
 	}
-	inner.blocks(item, depth+1)
-	if len(inner.strips) == 0 {
-		inner.strips = []strip{{high: bodyStyle.leading}}
-	}
-	first := &inner.strips[0]
-	room := inner.left - c.left
-	if beside(first, c.left+room) {
-		first.shift(bodyStyle.leading)
-	}
-	x := c.left + room - 5 - mark.wide
-	if room == 0 || x < c.left {
-		x = c.left
-	}
-	if x+mark.wide > inner.left && len(first.runs) > 0 {
-		first.shift(bodyStyle.leading) // a very long number
-	}
-	first.line(mark, x, bodyStyle.base())
-}
-
-// beside says that there is something to the left of x already: the label of an
-// inner list.
-func beside(s *strip, x float64) bool {
-	for _, r := range s.runs {
-		if r.x < x {
-			return true
-		}
-	}
-	return false
+	first := &c.strips[0]
+	first.high = max(first.high, bodyStyle.leading) // there may be nothing in it
+	text := first.runs
+	first.runs = nil
+	first.line(label, x, bodyStyle.base())
+	first.runs = append(first.runs, text...)
 }
 
 // figure sets a picture, in the middle, and its caption below.
@@ -270,133 +268,4 @@ func (c *composer) figure(f Figure) {
 	}
 	c.name(&strips[0], f.ID)
 	c.put(9, 14, strips...)
-}
-
-// code sets lines as they are; those that are too long go on, after a mark.
-func (c *composer) code(code Code) {
-	const room = 8
-	columns := columnsIn(c.wide-2*room, codeStyle)
-	var strips []strip
-	for _, text := range code.Lines {
-		clean := c.fonts.clean(mono, expand(text))
-		for i, part := range chunks(clean, columns, 2) {
-			x := c.left + room
-			s := strip{high: codeStyle.leading}
-			if i > 0 {
-				s.runs = append(s.runs, c.run("› ", x, codeStyle, mono, drawing.Light.Ink2))
-				x += s.runs[0].wide
-			}
-			if part != "" {
-				s.runs = append(s.runs, c.run(part, x, codeStyle, mono, codeStyle.ink))
-			}
-			strips = append(strips, s)
-		}
-	}
-	c.put(5, 10, c.ground(unbroken(strips), 6, tint, rule)...)
-}
-
-// run places text that has been cleaned.
-func (c *composer) run(text string, x float64, s style, fc face, ink drawing.RGB) run {
-	return run{x: x, y: s.base(), wide: c.fonts.width(fc, s.size, text), size: s.size, face: fc, ink: ink, text: text}
-}
-
-// columnsIn returns how many signs of the font of one width there is room for.
-func columnsIn(wide float64, s style) int {
-	return max(int((wide+slack)/drawing.TextWidth("m", s.size)), 8)
-}
-
-// expand puts spaces for tabs, which stop at every fourth column.
-func expand(text string) string {
-	if !strings.ContainsRune(text, '\t') {
-		return text
-	}
-	var b strings.Builder
-	column := 0
-	for i := 0; i < len(text); i++ {
-		if text[i] != '\t' {
-			b.WriteByte(text[i])
-			if text[i] < 0x80 || text[i] >= 0xc0 {
-				column++
-			}
-			continue
-		}
-		for pad := 4 - column%4; pad > 0; pad-- {
-			b.WriteByte(' ')
-			column++
-		}
-	}
-	return b.String()
-}
-
-// chunks cuts a text into parts of so many signs; all but the first are shorter
-// by what hangs. It likes to cut after a space or a comma.
-func chunks(text string, columns, hang int) []string {
-	var parts []string
-	room := columns
-	for {
-		n, good, signs := len(text), 0, 0
-		for i, r := range text {
-			if signs == room {
-				n = i
-				break
-			}
-			if signs++; (r == ' ' || r == ',') && signs > room*3/4 {
-				good = i + 1
-			}
-		}
-		if n < len(text) && good > 0 {
-			n = good
-		}
-		parts = append(parts, text[:n])
-		if text = text[n:]; text == "" {
-			return parts
-		}
-		room = columns - hang
-	}
-}
-
-// log sets numbered lines.
-func (c *composer) log(l Log) {
-	digits := 1
-	for _, line := range l.Lines {
-		digits = max(digits, len(strconv.Itoa(line.Number)))
-	}
-	sign := drawing.TextWidth("m", logStyle.size)
-	gutter := float64(digits)*sign + 8
-	columns := columnsIn(c.wide-gutter, logStyle)
-	var strips []strip
-	for _, line := range l.Lines {
-		from := len(strips)
-		fc, ink := mono, logStyle.ink
-		if line.Strong {
-			fc = monoBold
-		}
-		clean := c.fonts.clean(fc, expand(line.Text))
-		for i, part := range chunks(clean, columns, 2) {
-			s := strip{high: logStyle.leading, keep: true}
-			x := c.left + gutter
-			if i == 0 {
-				number := strconv.Itoa(line.Number)
-				s.runs = append(s.runs, c.run(number, x-8-float64(len(number))*sign, logStyle, mono, drawing.Light.Ink2))
-			} else {
-				x += 2 * sign
-			}
-			if part != "" {
-				s.runs = append(s.runs, c.run(part, x, logStyle, fc, ink))
-			}
-			if line.Strong {
-				s.boxes = []box{{c.left + gutter - 4, 0, c.wide - gutter + 4, s.high, keyTint}}
-			}
-			strips = append(strips, s)
-		}
-		strips[len(strips)-1].keep = false
-		if l.ID != "" {
-			c.name(&strips[from], LineID(l.ID, line.Number))
-		}
-	}
-	if len(strips) == 0 {
-		strips = make([]strip, 1)
-	}
-	c.name(&strips[0], l.ID)
-	c.put(6, 10, strips...)
 }

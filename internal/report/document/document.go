@@ -28,7 +28,7 @@ type Block interface{ block() }
 type Heading struct {
 	Level int // 1 to 4; one of level 1 begins a page
 	Text  Text
-	ID    string // what references name; unique, may be empty
+	ID    string // what references name; unique, without spaces and no _ at its beginning, may be empty
 }
 
 // Paragraph is running text.
@@ -50,6 +50,7 @@ const (
 // List is a list of items, each with its blocks.
 type List struct {
 	Ordered bool
+	Start   int // the number of the first item, if they are ordered; 0 is 1
 	Items   [][]Block
 }
 
@@ -92,12 +93,12 @@ type Log struct {
 
 // LogLine is one of them; long ones are broken.
 type LogLine struct {
-	Number int
+	Number int // 0: the line has none, it is a note between others
 	Text   string
 	Strong bool // it stands out
 }
 
-// Contents is where the contents are.
+// Contents is where the contents are, under a title of their own.
 type Contents struct{}
 
 // Break ends the page of a PDF.
@@ -118,11 +119,11 @@ type Text []Span
 
 // Span is text that looks the same throughout.
 type Span struct {
-	Text   string
+	Text   string // a line end ends the line; other space is one space
 	Bold   bool
 	Italic bool
 	Mono   bool
-	Link   string // a URL, or # and an ID of the document
+	Link   string // an http, https or mailto URL, or # and an ID of the document
 	Page   bool   // with a Link to an ID: a PDF adds the number of its page, as in "a:17 (p. 31)"
 }
 

@@ -103,7 +103,8 @@ func (f *fonts) advance(fc face, r rune) int16 {
 }
 
 // lookup asks the font. Runes that cannot be seen, and those that change the
-// direction of others, count as missing even if there is a glyph for them.
+// direction of others, count as missing even if there is a glyph for them; so do
+// those that the library for PDF cannot write.
 func (f *fonts) lookup(fc face, r rune) int16 {
 	if r > 0xffff || !unicode.IsPrint(r) && r != '\u00a0' {
 		return -1

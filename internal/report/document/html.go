@@ -132,11 +132,14 @@ func (h *hypertext) text(t Text) {
 }
 
 func (h *hypertext) list(d *Document, l List) {
-	tag := "ul"
+	tag, start := "ul", ""
 	if l.Ordered {
 		tag = "ol"
+		if l.Start != 0 {
+			start = ` start="` + strconv.Itoa(l.Start) + `"`
+		}
 	}
-	fmt.Fprintf(h, "<%s>\n", tag)
+	fmt.Fprintf(h, "<%s%s>\n", tag, start)
 	for _, item := range l.Items {
 		h.WriteString("<li>")
 		h.blocks(d, item)
@@ -227,8 +230,12 @@ func (h *hypertext) log(l Log) {
 	h.id(l.ID)
 	h.WriteString(">\n")
 	for _, line := range l.Lines {
-		h.WriteString("<li value=\"" + strconv.Itoa(line.Number) + "\"")
-		if l.ID != "" {
+		if line.Number > 0 {
+			h.WriteString("<li value=\"" + strconv.Itoa(line.Number) + "\"")
+		} else {
+			h.WriteString("<li class=\"note\"")
+		}
+		if l.ID != "" && line.Number > 0 {
 			h.id(LineID(l.ID, line.Number))
 		}
 		text := strings.ReplaceAll(escape(line.Text), "\n", "\uFFFD")

@@ -114,6 +114,7 @@ type flow struct {
 	part   string
 	y      float64
 	cover  bool
+	fresh  bool // what comes next begins a page
 }
 
 // all puts strips onto pages, in order. Those that are to stay together do, if
@@ -135,15 +136,30 @@ const few = 6
 
 // group puts strips onto a page, together if that is possible at all.
 func (f *flow) group(strips []strip) {
-	if strips[0].fresh || !f.room(strips) && (f.fits(strips) || !f.room(strips[:min(len(strips), few)])) {
+	for len(strips) > 0 && strips[0].blank() {
+		// It is where the next thing would be, but is not worth a page.
+		f.fresh = f.fresh || strips[0].fresh
+		f.at(&strips[0])
+		strips = strips[1:]
+	}
+	if len(strips) == 0 {
+		return
+	}
+	if strips[0].fresh || f.fresh || !f.room(strips) && (f.fits(strips) || !f.room(strips[:min(len(strips), few)])) {
 		f.turn()
 	}
+	f.fresh = false
 	for i := range strips {
 		if !f.room(strips[i : i+1]) {
 			f.turn()
 		}
 		f.put(&strips[i])
 	}
+}
+
+// blank says that there is nothing to be seen.
+func (s *strip) blank() bool {
+	return s.high == 0 && len(s.runs)+len(s.boxes)+len(s.pictures) == 0
 }
 
 // room says that strips fit onto what is left of the page.
@@ -200,6 +216,14 @@ func (f *flow) put(s *strip) {
 			f.y += s.repeat[i].high
 		}
 	}
+	f.at(s)
+	p.add(s.sheet, marginSide, f.y)
+	f.y += s.high
+}
+
+// at takes down what is here.
+func (f *flow) at(s *strip) {
+	p := &f.pages[len(f.pages)-1]
 	here := place{page: len(f.pages), y: f.y}
 	for _, name := range s.names {
 		f.places[name] = here
@@ -212,8 +236,6 @@ func (f *flow) put(s *strip) {
 			p.part = f.part
 		}
 	}
-	p.add(s.sheet, marginSide, f.y)
-	f.y += s.high
 }
 
 // plain returns what a text says, without how it looks.

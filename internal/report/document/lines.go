@@ -91,7 +91,7 @@ func (b *breaker) pieces() []piece {
 				word = text[:at]
 			}
 			for first := true; word != ""; first = false {
-				n := stretch(word)
+				n := stretch(word, b.spans[i].Mono)
 				clean := b.fonts.clean(b.face(i), word[:n])
 				cut = append(cut, piece{
 					span: i, text: clean, wide: b.wide(i, clean),
@@ -110,12 +110,13 @@ func (b *breaker) pieces() []piece {
 }
 
 // stretch returns how many bytes of a word go before the first place where a
-// line may end: after a slash, a hyphen or a dash that stands between letters.
-func stretch(word string) int {
+// line may end: after a slash, a hyphen or a dash that stands between letters. In
+// code a hyphen belongs to a name.
+func stretch(word string, code bool) int {
 	before := rune(0)
 	for i, r := range word {
 		n := utf8.RuneLen(r)
-		if r == '/' || r == '-' || r == '–' || r == '—' {
+		if r == '/' || !code && (r == '-' || r == '–' || r == '—') {
 			after, _ := utf8.DecodeRuneInString(word[i+n:])
 			if (unicode.IsLetter(before) || unicode.IsDigit(before)) && unicode.IsLetter(after) {
 				return i + n

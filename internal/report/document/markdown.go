@@ -153,8 +153,11 @@ func (m *markdown) paragraph(n ast.Node) Paragraph {
 
 func (m *markdown) list(n *ast.List) List {
 	l := List{Ordered: n.IsOrdered()}
-	if l.Ordered && n.Start < 0 {
-		m.fail(n, "a list has to begin with 1")
+	if l.Ordered && n.Start == 0 {
+		m.fail(n, "a list begins with 1 or more")
+	}
+	if l.Ordered && n.Start != 1 {
+		l.Start = n.Start
 	}
 	for item := n.FirstChild(); item != nil; item = item.NextSibling() {
 		l.Items = append(l.Items, m.blocks(item))

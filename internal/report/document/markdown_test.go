@@ -84,6 +84,7 @@ func TestMarkdown(t *testing.T) {
 				List{Items: [][]Block{{Paragraph{Text: Words("c")}, Code{Lines: []string{"deep"}}}}}}}},
 			Paragraph{Text: Words("q"), Kind: Remark},
 		}},
+		{"4. a\n5. b", []Block{List{Ordered: true, Start: 4, Items: [][]Block{{Paragraph{Text: Words("a")}}, {Paragraph{Text: Words("b")}}}}}},
 		{"```go\na\tb\n\n  c\n```\n", []Block{Code{Lines: []string{"a\tb", "", "  c"}}}},
 		{"![what it shows](x.svg)", []Block{Paragraph{Text: Words("what it shows"), Kind: Remark}}},
 		{"", nil},
@@ -105,7 +106,7 @@ func TestMarkdownErrors(t *testing.T) {
 		"a\n\n<div>\nx\n</div>": "f.md:3: HTML",
 		"a\n\nb <b>c</b>":       "f.md:3: HTML",
 		"a\n\n* * *\n":          "f.md:3: a ThematicBreak",
-		"a\n\n3. c\n":           "f.md:3: a list has to begin with 1",
+		"a\n\n0. c\n":           "f.md:3: a list begins with 1",
 		"<!-- a --> b":          "f.md:1: HTML",
 	} {
 		_, err := Markdown([]byte(source), MarkdownOptions{Name: "f.md"})

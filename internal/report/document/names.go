@@ -78,7 +78,7 @@ func (n *names) blocks(blocks []Block) {
 		case Log:
 			n.id(b.ID)
 			for _, l := range b.Lines {
-				if b.ID != "" {
+				if b.ID != "" && l.Number > 0 {
 					n.id(LineID(b.ID, l.Number))
 				}
 			}

@@ -66,14 +66,9 @@ func (f face) family() string { return "conch" + strconv.Itoa(int(f)) }
 
 // targets tells the library where links lead to.
 func (p *painter) targets() {
-	var names []string
-	for name := range p.places {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		id := p.pdf.AddLink()
-		p.pdf.SetLink(id, max(p.places[name].y-6, 0), p.places[name].page)
+	for name, at := range p.places {
+		id := p.pdf.AddLink() // in any order: the numbers stay within the library
+		p.pdf.SetLink(id, max(at.y-6, 0), at.page)
 		p.links[name] = id
 	}
 }

@@ -86,7 +86,8 @@ func small() *Document {
 				{Number: 1, Text: `{"ts":"2026-11-23T10:00:00.000000001Z","peer":"a","event":"start"}`},
 				{Number: 2, Text: `{"ts":"2026-11-23T10:00:00.000000002Z","peer":"a","incarnation":1,"clock":17,"event":"send","lock":"demo","token":0,"message":{"id":"a-1-42","kind":"request","from":"a","to":"b","clock":17}}`},
 				{Number: 3, Text: `{"ts":"2026-11-23T10:00:00.000000003Z","peer":"a","event":"enter"}`, Strong: true},
-				{Number: 4, Text: `a tab` + "\t" + `and <b>&"quotes"</b>`},
+				{Text: "two lines left out here", Strong: true},
+				{Number: 7, Text: `a tab` + "\t" + `and <b>&"quotes"</b>`},
 			}},
 		},
 	}

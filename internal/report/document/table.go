@@ -2,6 +2,7 @@ package document
 
 import (
 	"math"
+	"slices"
 
 	"github.com/conchlock/conch/internal/report/drawing"
 )
@@ -71,51 +72,55 @@ func (c *composer) measure(t Table, columns int, s style) (whole, part []float64
 }
 
 // widths shares room among columns. Columns that need no more than their share
-// get what they need. The others get the rest, in proportion to what they have,
-// but if possible no less than their widest word.
+// get what they need. The others get the rest, by how much they have to say, but
+// if possible no less than their widest word.
 func widths(whole, part []float64, room float64) []float64 {
-	wide := make([]float64, len(whole))
-	open := make([]int, len(whole))
-	for i := range open {
-		open[i] = i
+	s := &sharing{wide: make([]float64, len(whole)), room: room}
+	for i := range whole {
+		s.open = append(s.open, i)
 	}
-	settle := func(want func(share float64, i int) (float64, bool)) {
-		for again := true; again && len(open) > 0; {
-			again = false
-			share := room / float64(len(open))
-			left := open[:0:0]
-			for _, i := range open {
-				if w, ok := want(share, i); ok {
-					wide[i], again = w, true
-					room -= w
-				} else {
-					left = append(left, i)
-				}
-			}
-			open = left
-		}
-	}
-	settle(func(share float64, i int) (float64, bool) { return whole[i], whole[i] <= share })
-	weight := func(i int) float64 { return math.Sqrt(whole[i]) }
-	settle(func(share float64, i int) (float64, bool) {
+	s.settle(func(i int, share float64) (float64, bool) { return whole[i], whole[i] <= share })
+	// Twice as much text gets less than twice the room: the others wrap too.
+	bid := func(i int) float64 {
 		sum := 0.0
-		for _, k := range open {
-			sum += weight(k)
+		for _, k := range s.open {
+			sum += math.Sqrt(whole[k])
 		}
+		return s.room * math.Sqrt(whole[i]) / sum
+	}
+	s.settle(func(i int, share float64) (float64, bool) {
 		least := min(part[i], share)
-		return least, room*weight(i)/sum < least-slack
+		return least, bid(i) < least-slack
 	})
-	sum := 0.0
-	for _, i := range open {
-		sum += weight(i)
+	for _, i := range s.open {
+		s.wide[i] = bid(i)
 	}
-	for _, i := range open {
-		wide[i] = room * weight(i) / sum
-	}
-	return wide
+	return s.wide
 }
 
-// table sets a table: a strip for each line of each row.
+// sharing is how far room has been shared out: some columns have their widths,
+// and room is left for those that are open.
+type sharing struct {
+	wide []float64
+	open []int
+	room float64
+}
+
+// settle gives columns the widths that they want, one after the other, as long as
+// there is one that wants one. A share is the same for all that are open.
+func (s *sharing) settle(want func(i int, share float64) (float64, bool)) {
+	for k := 0; k < len(s.open); k++ {
+		i := s.open[k]
+		if w, ok := want(i, s.room/float64(len(s.open))); ok {
+			s.wide[i] = w
+			s.room -= w
+			s.open = slices.Delete(s.open, k, k+1)
+			k = -1 // what is left for the others has changed
+		}
+	}
+}
+
+// table sets a table: a strip for each line of each row, and the caption.
 func (c *composer) table(t Table) {
 	columns := len(t.Head)
 	for _, row := range t.Rows {
@@ -124,31 +129,7 @@ func (c *composer) table(t Table) {
 	var strips []strip
 	if columns > 0 {
 		g := c.grid(t, columns)
-		var head []strip
-		if len(t.Head) > 0 {
-			look := g.style
-			look.bold = true
-			head = c.row(g, t.Head, t.Columns, look)
-			last := &head[len(head)-1]
-			last.boxes = append(last.boxes, box{c.left, last.high - 0.8, g.sum(), 0.8, drawing.Light.Ink2})
-			for i := range head {
-				head[i].keep = true
-			}
-		}
-		strips = append(strips, head...)
-		for i, row := range t.Rows {
-			lines := together(c.row(g, row, t.Columns, g.style))
-			last := &lines[len(lines)-1]
-			ink, thick := rule, 0.4
-			if i == len(t.Rows)-1 {
-				ink, thick = drawing.Light.Grid, 0.8
-			}
-			last.boxes = append(last.boxes, box{c.left, last.high - thick, g.sum(), thick, ink})
-			for k := range lines {
-				lines[k].repeat = head
-			}
-			strips = append(strips, lines...)
-		}
+		strips = c.rows(g, t)
 	}
 	caption := together(c.text(t.Caption, captionStyle, c.wide))
 	if n := len(strips); n > 0 && len(caption) > 0 {
@@ -158,11 +139,53 @@ func (c *composer) table(t Table) {
 		strips[n-1].keep = false
 	}
 	strips = append(strips, caption...)
+	whole(strips)
 	if len(strips) == 0 {
 		strips = make([]strip, 1)
 	}
 	c.name(&strips[0], t.ID)
 	c.put(6, 13, strips...)
+}
+
+// whole keeps a table that is not long on one page, caption and all.
+func whole(strips []strip) {
+	if high := repeated(strips); high < bodyHeight*0.4 {
+		together(strips)
+	}
+}
+
+// rows sets the head and the rows, with thin rules.
+func (c *composer) rows(g grid, t Table) []strip {
+	under := func(lines []strip, thick float64, ink drawing.RGB) {
+		last := &lines[len(lines)-1]
+		last.boxes = append(last.boxes, box{c.left, last.high - thick, g.sum(), thick, ink})
+	}
+	var head []strip
+	if len(t.Head) > 0 {
+		look := g.style
+		look.bold = true
+		head = c.row(g, t.Head, t.Columns, look)
+		under(head, 0.8, drawing.Light.Ink2)
+		for i := range head {
+			head[i].keep = true
+		}
+	}
+	strips := slices.Clone(head)
+	for i, row := range t.Rows {
+		lines := together(c.row(g, row, t.Columns, g.style))
+		ink, thick := rule, 0.4
+		if i == len(t.Rows)-1 {
+			ink, thick = drawing.Light.Grid, 0.8
+		}
+		under(lines, thick, ink)
+		for k := range lines {
+			lines[k].repeat = head
+		}
+		// Neither the first row nor the last is alone on a page.
+		lines[len(lines)-1].keep = i == 0 || i == len(t.Rows)-2
+		strips = append(strips, lines...)
+	}
+	return strips
 }
 
 func (g grid) sum() float64 {
