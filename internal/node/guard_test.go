@@ -28,7 +28,7 @@ func TestHangingDisk(t *testing.T) {
 			h, late := l.acquire("x"), l.acquire("y")
 			ctx := h.Context()
 
-			hanging, mend := make(chan struct{}), make(chan struct{})
+			hanging, mend := make(chan struct{}, 1), make(chan struct{})
 			hang(l, func() {
 				select {
 				case hanging <- struct{}{}:
@@ -45,6 +45,7 @@ func TestHangingDisk(t *testing.T) {
 				entered <- err
 			}()
 			<-hanging
+			over := time.NewTimer(ttl) // by then, so is the lease with which z was granted, if it was
 			for _, ctx := range []context.Context{ctx, late.Context()} {
 				select {
 				case <-ctx.Done():
@@ -55,6 +56,7 @@ func TestHangingDisk(t *testing.T) {
 					t.Errorf("the cause is %v", context.Cause(ctx))
 				}
 			}
+			<-over.C
 			close(mend)
 			if err := <-entered; err != nil {
 				t.Errorf("it has entered with a hold that has ended: %v", err)
