@@ -25,6 +25,9 @@ const firstChapter = "README"
 // has a chapter, with figures of its own messages and of the death of a peer; the
 // first chapter has those of all.
 func TestChapters(t *testing.T) {
+	if testing.Short() {
+		t.Skip("simulates for long")
+	}
 	for _, name := range append(roster.Names(), firstChapter) {
 		path, text := readChapter(t, name)
 		blocks := figures.FindAllStringSubmatch(text, -1)

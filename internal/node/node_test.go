@@ -384,7 +384,10 @@ func TestTooManyLocks(t *testing.T) {
 // go on afterwards.
 func TestManyLocks(t *testing.T) {
 	each(t, 2, func(t *testing.T, c *cluster) {
-		const locks = 16384
+		locks := 16384
+		if testing.Short() {
+			locks = 1024
+		}
 		name := func(i int) string { return fmt.Sprintf("%0200d", i) }
 		var wg sync.WaitGroup
 		holds := make([]*node.Hold, locks)
