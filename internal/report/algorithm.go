@@ -1,9 +1,8 @@
 package report
 
 import (
-	"bytes"
 	"fmt"
-	"slices"
+	"regexp"
 
 	"github.com/conchlock/conch/internal/report/document"
 )
@@ -40,21 +39,13 @@ func (r *run) messages() []document.Block {
 	return append(blocks, t)
 }
 
-// chapter is what there is to say about an algorithm, from its chapter in the
-// documentation. That shows a run, too; here there are others.
-func chapter(a *Algorithm, o *Options) ([]document.Block, error) {
-	return document.Markdown(without(a.Chapter, "## A run"), document.MarkdownOptions{Level: 1, Prefix: "algorithm-" + a.Name, Link: o.link("docs/algorithms/")})
-}
+// asides are the parts of a chapter that a report leaves out.
+var asides = regexp.MustCompile(`(?s)<!-- aside:.*?<!-- end of aside -->\n`)
 
-// without leaves out the section that begins with a heading of the second level.
-func without(chapter []byte, heading string) []byte {
-	before, rest, ok := bytes.Cut(chapter, []byte("\n"+heading+"\n"))
-	if !ok {
-		return chapter
-	}
-	_, after, ok := bytes.Cut(rest, []byte("\n## "))
-	if !ok {
-		return before
-	}
-	return slices.Concat(before, []byte("\n## "), after)
+// chapter is what there is to say about an algorithm, from its chapter in the
+// documentation.
+func chapter(a *Algorithm, o *Options) ([]document.Block, error) {
+	return document.Markdown(asides.ReplaceAll(a.Chapter, nil), document.MarkdownOptions{
+		Name: a.Name + ".md", Level: 1, Prefix: "algorithm-" + a.Name + "-", Link: o.link("docs/algorithms/"),
+	})
 }

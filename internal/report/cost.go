@@ -58,7 +58,7 @@ func (r *run) theory(a *Algorithm, measured float64) []document.Block {
 		if x.f.Mean == nil {
 			continue
 		}
-		least, most := x.f.Mean(n)
+		least, most := x.f.mean(n)
 		low, high = min(low, least), max(high, most)
 		value := fmt.Sprintf("%.2f", least)
 		if least != most {
@@ -71,13 +71,25 @@ func (r *run) theory(a *Algorithm, measured float64) []document.Block {
 	}
 	const tolerance = 0.005 // what is printed is the same
 	text := fmt.Sprintf("The run was a mixture of the two, and its mean of %.2f lies between what the formulas say of them, %.2f and %.2f.", measured, low, high)
+	least, most := a.Heavy.mean(n)
 	switch {
 	case high-low < tolerance && math.Abs(measured-low) < tolerance:
 		text = fmt.Sprintf("Measured and formula agree: %.2f messages for an entry, at any load.", measured)
+	case least == most && math.Abs(measured-least) < tolerance:
+		text = fmt.Sprintf("Measured is what the formula says of heavy load: %.2f messages for an entry.", measured)
 	case measured < low-tolerance || measured > high+tolerance:
 		text = fmt.Sprintf("The mean of %.2f is outside of what the formulas say, %.2f to %.2f. They are about long runs without faults: ", measured, low, high) + r.whyOutside()
 	}
 	return []document.Block{t, document.Paragraph{Text: say(text)}}
+}
+
+// mean is between what the mean over many entries lies; nothing, if nothing is
+// said.
+func (f Formula) mean(n int) (least, most float64) {
+	if f.Mean == nil {
+		return math.Inf(-1), math.Inf(1)
+	}
+	return f.Mean(n)
 }
 
 // whyOutside says what in this run the formulas know nothing of.

@@ -209,7 +209,7 @@ func background(runs []*run, o *Options) ([]document.Block, error) {
 	if len(o.Guarantees) == 0 {
 		return blocks, nil
 	}
-	of, err := document.Markdown(o.Guarantees, document.MarkdownOptions{Level: 1, Prefix: "guarantees", Link: o.link("docs/")})
+	of, err := document.Markdown(o.Guarantees, document.MarkdownOptions{Name: "guarantees.md", Level: 1, Prefix: "guarantees-", Link: o.link("docs/")})
 	if err != nil {
 		return nil, fmt.Errorf("the guarantees: %w", err)
 	}

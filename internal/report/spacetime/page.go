@@ -67,7 +67,8 @@ func (p *page) at(y float64) float64 { return headHeight + stripe + y - p.from }
 func (p *page) shows(y float64) bool { return y >= p.from && y < p.to }
 
 func (p *page) drawHead() {
-	p.d.Add(drawing.Text{X: margin, Y: 26, Size: 13, Bold: true, Ink: drawing.Ink1, Text: fit(p.d.Title, p.width-2*margin, 13)})
+	size := min(13, max(9, (p.width-2*margin)/drawing.TextWidth(p.d.Title, 1)))
+	p.d.Add(drawing.Text{X: margin, Y: 26, Size: size, Bold: true, Ink: drawing.Ink1, Text: fit(p.d.Title, p.width-2*margin, size)})
 	about := fmt.Sprintf("%s to %s ms", p.ms(p.rows[p.first].at), p.ms(p.rows[p.end-1].until))
 	p.d.Add(drawing.Text{X: margin, Y: 41, Size: 9, Ink: drawing.Ink2, Text: fit(about, p.width-2*margin, 9)})
 	for i, name := range p.peers {

@@ -35,8 +35,8 @@ const (
 	leastWidth  = 400.0
 )
 
-// Pages draws the timeline on pages of this size, in points; the last, or only,
-// page is no higher than it must be. With a height of 0 there is one page.
+// Pages draws the timeline on pages of this size, in points, or less high: they
+// are about equally long. With a height of 0 there is one page.
 func (t *Timeline) Pages(width, height float64) []*drawing.Drawing {
 	s := t.sheet(max(width, leastWidth))
 	legend := s.legend()
@@ -45,6 +45,15 @@ func (t *Timeline) Pages(width, height float64) []*drawing.Drawing {
 		room = max(height, leastHeight) - headHeight - 2*stripe - legend.height - margin
 	}
 	cuts := s.cuts(room)
+	// The pages are about equally high, so that none has a mere remainder.
+	if n := len(cuts); n > 2 {
+		for even := (cuts[n-1] - cuts[0]) / float64(n-1); even < room; even += s.rowHeight {
+			if c := s.cuts(even); len(c) == n {
+				cuts = c
+				break
+			}
+		}
+	}
 	var pages []*drawing.Drawing
 	for i := range len(cuts) - 1 {
 		p := &page{sheet: s, number: i, cuts: cuts, labels: newField(), lines: newField()}
