@@ -167,6 +167,20 @@ func TestHandInAgrees(t *testing.T) {
 	}
 }
 
+// A demo writes its report beside the traces.
+func TestDemoReport(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	if code, _, stderr := runConch(t, "demo", "--entries", "1", "--dir", dir, "--report"); code != exitOK || !strings.Contains(stderr, "conch: wrote "+dir) {
+		t.Fatalf("exit %d, %s", code, stderr)
+	}
+	for name, begins := range map[string]string{"report.pdf": "%PDF-", "report.html": "<!DOCTYPE html>"} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil || !bytes.HasPrefix(text, []byte(begins)) {
+			t.Errorf("%s begins with %.20q (%v)", name, text, err)
+		}
+	}
+}
+
 func TestReportUsage(t *testing.T) {
 	run := writeRun(t, tracetest.Play(tracetest.Config{Seed: 2, Peers: 3, Entries: 2, Locks: 2}))
 	pdf := filepath.Join(t.TempDir(), "report.pdf")

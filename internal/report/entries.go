@@ -53,7 +53,7 @@ func (r *run) order() ([]document.Block, error) {
 		why.Items = append(why.Items, []document.Block{document.Paragraph{Text: say(x.story.Because)}})
 	}
 	if len(why.Items) > 0 {
-		blocks = append(blocks, document.Paragraph{Text: say("Why each came at its place. The reasons follow from which message was sent before which was received, whatever the algorithm:")}, why)
+		blocks = append(blocks, document.Paragraph{Text: say("Why each came at its place. The reasons follow from which message was sent before which was received, whatever the algorithm. Times with a sign are counted from the request of the entry that is told.")}, why)
 	}
 	overview, err := r.overview()
 	return append(blocks, overview...), err

@@ -250,6 +250,43 @@ func TestNothingHappened(t *testing.T) {
 	}
 }
 
+// TestAlgorithms makes reports of runs of one algorithm, of two, and of one that
+// nobody knows.
+func TestAlgorithms(t *testing.T) {
+	o := options()
+	o.Algorithms = func(name string) *Algorithm {
+		if name != "simple" && name != "other" {
+			return nil
+		}
+		four := func(n int) (least, most float64) { return 2 * float64(n-1), 2 * float64(n-1) }
+		chapter := "# " + name + ": how it works\n\nIt asks.\n\n<!-- aside: not here -->\n\n## A run\n\nElsewhere.\n\n<!-- end of aside -->\n\n## Cost\n\nSee [the run](#a-run), [rules](other.md#rules).\n"
+		return &Algorithm{Name: name, Chapter: []byte(chapter), Light: Formula{Text: "2(N-1)", Mean: four}, Heavy: Formula{Text: "2(N-1)", Mean: four}}
+	}
+	for _, c := range []struct {
+		runs       []string // of the peers a, b, and of the others
+		want, wont string
+	}{
+		{[]string{"simple", "simple", "simple"}, "# simple: how it works\nIt asks.\n## Cost\n", "Elsewhere"},
+		{[]string{"simple", "simple", "simple"}, "Measured and formula agree: 4.00 messages for an entry, at any load.", ""},
+		{[]string{"simple", "other", "simple"}, "2 different algorithms ([other simple]), so they refused each other", "Measured and formula"},
+		{[]string{"none", "none", "none"}, "the algorithm none, 9 entries", "how it works"},
+		{[]string{"", "", ""}, "an algorithm that the logs do not name, 9 entries", "how it works"},
+	} {
+		run := tracetest.Play(tracetest.Config{Seed: 1, Peers: 3, Entries: 3})
+		for i, name := range run.Names() {
+			for j := range run[name] {
+				if e := &run[name][j]; e.Kind == trace.Start {
+					e.Algorithm = c.runs[i]
+				}
+			}
+		}
+		said := text(compose(t, o, write(t, run)).Blocks)
+		if !strings.Contains(said, c.want) || c.wont != "" && strings.Contains(said, c.wont) {
+			t.Errorf("%q: want %q, and not %q, in\n%.3000s", c.runs, c.want, c.wont, said)
+		}
+	}
+}
+
 // TestNames has locks with names that nobody would choose.
 func TestNames(t *testing.T) {
 	names := []string{"with spaces", "<script>alert(1)</script>", "[brackets](x)", "\U0001f512 emoji", strings.Repeat("long", 50), "\u202eturned", "a\nb", `"quotes"`}
