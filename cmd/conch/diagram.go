@@ -77,12 +77,12 @@ func diagram(cmd *cobra.Command, dir string, o *diagramOptions) error {
 	defer out.discard()
 	options := spacetime.Options{Lock: o.lock, From: time.Duration(o.from), To: time.Duration(o.to), Upkeep: o.upkeep}
 	if o.entry > 0 {
-		stories, _, err := readStories(dir, o.lock)
+		stories, problem, err := readStories(dir, o.lock)
 		if err != nil {
 			return err
 		}
 		if options.Path, err = stories.Path(o.entry); err != nil {
-			return err
+			return blame(err, problem)
 		}
 	}
 	if options.Begin, err = runBegin(dir); err != nil {
@@ -94,11 +94,15 @@ func diagram(cmd *cobra.Command, dir string, o *diagramOptions) error {
 	}
 	events := trace.Merge(readers...)
 	timeline, err := spacetime.Collect(events, options)
-	if err != nil {
-		return err
-	}
+	var problem error
 	if problems = append(problems, events.Problems()...); len(problems) > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "conch: the traces have gaps, and so may the picture: %v; conch check %s says what else is wrong\n", problems[0], dir)
+		problem = fmt.Errorf("%w; conch check %s says what else is wrong", problems[0], dir)
+	}
+	if err != nil {
+		return blame(fmt.Errorf("%s: %w", dir, err), problem)
+	}
+	if problem != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "conch: the traces have gaps, and so may the picture: %v\n", problem)
 	}
 	picture := timeline.Pages(diagramWidth, 0)[0]
 	if err := picture.SVG(out); err != nil {
@@ -114,8 +118,11 @@ func diagram(cmd *cobra.Command, dir string, o *diagramOptions) error {
 // tellDiagram says what was drawn, and what was not.
 func tellDiagram(w io.Writer, o *diagramOptions, t *spacetime.Timeline, picture *drawing.Drawing) {
 	fmt.Fprintf(w, "conch: %s shows: %s\n", o.output, picture.Title)
+	const choose = "choose others with --from and --to, or with --entry"
 	if left := t.Left(); left > 0 {
-		fmt.Fprintf(w, "conch: it has the first %d messages; %d more follow: choose others with --from and --to, or with --entry\n", t.Messages(), left)
+		fmt.Fprintf(w, "conch: it has the first %d messages; %d more follow: %s\n", t.Messages(), left, choose)
+	} else if t.Cut() {
+		fmt.Fprintf(w, "conch: it has the first entries, and more follow: %s\n", choose)
 	}
 }
 

@@ -122,6 +122,34 @@ func TestDamagedDiagram(t *testing.T) {
 	}
 }
 
+// TestNothingToTell wants to hear why something is not in the traces, where
+// these are damaged.
+func TestNothingToTell(t *testing.T) {
+	garbage := t.TempDir()
+	if err := os.WriteFile(filepath.Join(garbage, "a.ndjson"), []byte("garbage\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cut := writeRun(t, tracetest.Play(tracetest.Config{Seed: 2, Peers: 3, Entries: 3}))
+	if err := os.Remove(filepath.Join(cut, "b.ndjson")); err != nil {
+		t.Fatal(err)
+	}
+	svg := filepath.Join(t.TempDir(), "x.svg")
+	for args, want := range map[string]string{
+		"explain " + garbage:                         garbage + ": the traces know of no lock; but the traces have gaps: " + filepath.Join(garbage, "a.ndjson:1"),
+		"diagram " + garbage + " -o " + svg:          garbage + ": the traces know of no lock; but the traces have gaps: " + filepath.Join(garbage, "a.ndjson:1"),
+		"explain " + cut + " --entry 9":              "it was entered 6 times; but the traces have gaps: " + cut,
+		"diagram " + cut + " --entry 9 -o " + svg:    "it was entered 6 times; but the traces have gaps: " + cut,
+		"diagram " + cut + " --from 1h -o " + svg:    "but the traces have gaps: " + cut,
+		"explain " + cut + " --lock x":               `know of no lock "x"; but the traces have gaps: ` + cut,
+		"diagram " + cut + " --lock x -o " + svg:     "but the traces have gaps: " + cut,
+		"diagram " + garbage + " --lock x -o " + svg: "but the traces have gaps: " + garbage,
+	} {
+		if code, _, stderr := runConch(t, strings.Fields(args)...); code != exitFalse || !strings.Contains(stderr, want) {
+			t.Errorf("conch %s: exit %d, %s; want %s", args, code, stderr, want)
+		}
+	}
+}
+
 func TestTraceExports(t *testing.T) {
 	dir := writeRun(t, tracetest.Play(tracetest.Config{Seed: 2, Peers: 3, Entries: 3}))
 	file := filepath.Join(t.TempDir(), "out")

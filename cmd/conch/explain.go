@@ -60,7 +60,7 @@ func explain(cmd *cobra.Command, dir, lock string, entry int, asJSON bool) error
 	}
 	s, err := stories.Tell(entry)
 	if err != nil {
-		return err
+		return blame(err, problem)
 	}
 	if problem != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "conch: the traces have gaps, and so may this story: %v\n", problem)
@@ -80,13 +80,22 @@ func readStories(dir, lock string) (_ *story.Stories, problem, err error) {
 	}
 	events := trace.Merge(readers...)
 	stories, err := story.Collect(events.Events(), lock)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", dir, err)
-	}
 	if problems = append(problems, events.Problems()...); len(problems) > 0 {
 		problem = fmt.Errorf("%w; conch check %s says what else is wrong", problems[0], dir)
 	}
+	if err != nil {
+		return nil, nil, blame(fmt.Errorf("%s: %w", dir, err), problem)
+	}
 	return stories, problem, nil
+}
+
+// blame adds to an error that something is not in the traces what is wrong with
+// these: that may be why.
+func blame(err, problem error) error {
+	if err == nil || problem == nil {
+		return err
+	}
+	return fmt.Errorf("%w; but the traces have gaps: %w", err, problem)
 }
 
 // legend says how to read a story.

@@ -38,7 +38,7 @@ func Dir(dir string) (*Report, error) {
 		return nil, err
 	}
 	path := filepath.Join(dir, SectionFile)
-	section, err := os.Open(path)
+	section, err := trace.OpenFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return run(trace.Merge(readers...), problems, nil), nil
 	}

@@ -88,6 +88,27 @@ func TestCost(t *testing.T) {
 	}
 }
 
+// Who enters after a death has waited for no exit, whatever was before.
+func TestHandoffAfterDeath(t *testing.T) {
+	s := newScript("a", "b", "c")
+	s.add("a", 1, trace.Request, 0)
+	s.add("a", 1, trace.Enter, 1)
+	s.add("b", 1, trace.Request, 0)
+	s.add("c", 1, trace.Request, 0)
+	s.add("a", 2, trace.Exit, 1)
+	s.receive(s.send("a", "b", 2), 3)
+	s.add("b", 3, trace.Enter, 3)
+	token := s.send("b", "c", 3)
+	crash := s.add("b", 3, trace.Crash, 0)
+	crash.Lock = ""
+	s.receive(token, 4)
+	s.add("c", 4, trace.Enter, 4)
+	s.add("c", 5, trace.Exit, 4)
+	if h := texts(s.run).run().Locks[0].Handoff; h.Count != 1 || h.Max != 3e6 {
+		t.Errorf("handoffs %+v, want one of 3 ms, from a to b", h)
+	}
+}
+
 // A clock that is behind makes no handoff negative.
 func TestHandoffClockBack(t *testing.T) {
 	s := newScript("a", "b")

@@ -150,7 +150,7 @@ func logText(e *trace.Event, locks bool) string {
 // section is the file that all peers write to when they are inside; nil if the
 // run has none.
 func (r *run) section(most int) ([]document.Block, error) {
-	f, err := os.Open(filepath.Join(r.dir, check.SectionFile))
+	f, err := trace.OpenFile(filepath.Join(r.dir, check.SectionFile))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}

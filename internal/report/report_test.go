@@ -347,3 +347,14 @@ func TestLongLogsAreCut(t *testing.T) {
 		t.Errorf("%d lines of %d in the appendix, and none is said to be left out", lines, verdict.Totals.Events)
 	}
 }
+
+// TestNoFile has a folder where the shared file should be.
+func TestNoFile(t *testing.T) {
+	dir := write(t, tracetest.Play(tracetest.Config{Seed: 1, Peers: 2, Entries: 1}))
+	if err := os.Mkdir(filepath.Join(dir, check.SectionFile), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Compose([]string{dir}, options()); err == nil || !strings.Contains(err.Error(), check.SectionFile+": it is no regular file") {
+		t.Errorf("error %v", err)
+	}
+}

@@ -86,6 +86,37 @@ func TestMerge(t *testing.T) {
 	}
 }
 
+// TestMergeBlind leaves out a peer's trace: whatever it has led to, however
+// far away, has a Past that is Blind, and nothing else has.
+func TestMergeBlind(t *testing.T) {
+	led := 0 // events that know of b from others alone
+	for seed := range uint64(20) {
+		texts := textsOf(tracetest.Config{Seed: seed, Peers: 4, Entries: 2})
+		delete(texts, "b")
+		want := map[algo.PeerName]bool{} // by peer, of its last event
+		sent := map[trace.MessageID]bool{}
+		direct := map[algo.PeerName]bool{} // has a message of b
+		for e := range merger(texts).Events() {
+			switch e.Kind {
+			case trace.Send:
+				sent[e.Message.ID] = want[e.Peer]
+			case trace.Receive:
+				direct[e.Peer] = direct[e.Peer] || e.Message.From == "b"
+				want[e.Peer] = want[e.Peer] || e.Message.From == "b" || sent[e.Message.ID]
+			}
+			if e.Past.Blind != want[e.Peer] {
+				t.Fatalf("seed %d: %s: blind %t, want %t", seed, e.Pos, e.Past.Blind, want[e.Peer])
+			}
+			if e.Past.Blind && !direct[e.Peer] {
+				led++
+			}
+		}
+	}
+	if led == 0 {
+		t.Error("everybody that is blind has a message of b itself")
+	}
+}
+
 // TestMergeStops breaks off a loop; its goroutines must end with it.
 func TestMergeStops(t *testing.T) {
 	m := merger(textsOf(tracetest.Config{Seed: 1, Peers: 3, Entries: 300}))

@@ -262,7 +262,7 @@ func (r *Reader) open() error {
 		r.gap = fmt.Sprintf("what file %d of this trace held is missing", r.number+1)
 	}
 	r.number = s.Number
-	file, err := os.Open(s.Path)
+	file, err := OpenFile(s.Path)
 	if err != nil {
 		r.pos = Pos{File: s.Path}
 		return r.unreadable(err)
@@ -275,6 +275,19 @@ func (r *Reader) open() error {
 		r.pos.Line = s.skipped.lines
 	}
 	return nil
+}
+
+// OpenFile opens a file of a run to be read. Anything else, such as a pipe, is an
+// error: it might never end, or never begin.
+func OpenFile(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New("it is no regular file; move it away")}
+	}
+	return os.Open(path)
 }
 
 func (r *Reader) begin(file io.ReadCloser, name string) {

@@ -3,6 +3,8 @@ package trace
 import (
 	"bytes"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -117,4 +119,25 @@ func FuzzReader(f *testing.F) {
 			t.Fatalf("%s becomes %s", written, w)
 		}
 	})
+}
+
+// TestReaderOfNoFile has traces that are there and cannot be read: nobody may
+// take such a peer for one to which nothing happened, and nothing may hang.
+func TestReaderOfNoFile(t *testing.T) {
+	for target, want := range map[string]string{
+		"nowhere":  "no such file or directory",
+		os.DevNull: "it is no regular file",
+	} {
+		dir := t.TempDir()
+		if err := os.Symlink(target, filepath.Join(dir, "a"+Suffix)); err != nil {
+			t.Skip(err)
+		}
+		readers, _, err := Dir(dir, false)
+		if err != nil || len(readers) != 1 {
+			t.Fatalf("%s: %d readers, %v", target, len(readers), err)
+		}
+		if _, err := drain(readers[0]); err == nil || !strings.Contains(err.Error(), "a"+Suffix+": "+want) {
+			t.Errorf("%s: %v, want %s", target, err, want)
+		}
+	}
 }

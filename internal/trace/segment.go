@@ -49,7 +49,8 @@ func Segments(path string) ([]Segment, error) {
 		}
 	}
 	slices.SortFunc(segments, func(s, t Segment) int { return cmp.Compare(s.Number, t.Number) })
-	if _, err := os.Stat(path); err == nil {
+	// A link that leads nowhere is there, and cannot be read.
+	if _, err := os.Lstat(path); err == nil {
 		segments = append(segments, Segment{Path: path})
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err

@@ -100,6 +100,7 @@ func (c *collector) add(e *trace.Merged) {
 		st.drawn = true
 		c.t.steps = append(c.t.steps, st)
 	}
+	c.t.cut = c.t.cut || shown && !st.drawn && !c.room() && (told || c.bounds(st.at))
 	if shown || e.Kind == trace.Note {
 		st.tip(e)
 	}
@@ -107,7 +108,12 @@ func (c *collector) add(e *trace.Merged) {
 
 // within says that a moment is to be drawn.
 func (c *collector) within(at time.Time, told bool) bool {
-	return len(c.t.arrows) < c.Most && (told || c.bounds(at))
+	return c.room() && (told || c.bounds(at))
+}
+
+// room says that more can be drawn.
+func (c *collector) room() bool {
+	return len(c.t.arrows) < c.Most && len(c.t.steps) < stepsMost*c.Most
 }
 
 // bounds says that a moment is within what was asked for.

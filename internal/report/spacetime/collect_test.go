@@ -67,6 +67,27 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestBoundOfSteps has a peer that is alone: it enters without a message, and a
+// long record must not make an endless sheet all the same.
+func TestBoundOfSteps(t *testing.T) {
+	s := newScript()
+	for clock := algo.Time(1); clock < 100; clock += 3 {
+		s.event("a", clock, trace.Event{Kind: trace.Request})
+		s.event("a", clock+1, trace.Event{Kind: trace.Enter, Token: algo.Token(clock)})
+		s.event("a", clock+2, trace.Event{Kind: trace.Exit, Token: algo.Token(clock)})
+	}
+	tl := collect(t, merge(s.run), Options{Most: 10})
+	if len(tl.steps) != 10*stepsMost || len(tl.bars) > len(tl.steps) || !tl.Cut() {
+		t.Errorf("%d steps and %d bars are drawn; cut: %t", len(tl.steps), len(tl.bars), tl.Cut())
+	}
+	if last := lastText(tl.Pages(760, 0)[0].Shapes); last != "These are the first entries; more follow." {
+		t.Errorf("the picture ends with %q", last)
+	}
+	if all := collect(t, merge(s.run), Options{}); len(all.steps) != 99 || all.Cut() {
+		t.Errorf("%d steps of 99 are drawn; cut: %t", len(all.steps), all.Cut())
+	}
+}
+
 func lastText(shapes []drawing.Shape) string {
 	for i := len(shapes) - 1; i >= 0; i-- {
 		if t, ok := shapes[i].(drawing.Text); ok {

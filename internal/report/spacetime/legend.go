@@ -67,8 +67,11 @@ func (s *sheet) legend() legend {
 		})
 	}
 	l.lines = append(l.lines, "Time runs downwards, step by step and not to scale; at the left, milliseconds since the beginning, by the peers' own clocks.")
-	if s.more > 0 {
+	switch {
+	case s.more > 0:
 		l.lines = append(l.lines, fmt.Sprintf("These are the first %s; %d more follow.", count(len(s.arrows), "message", "messages"), s.more))
+	case s.Cut():
+		l.lines = append(l.lines, "These are the first entries; more follow.")
 	}
 	l.place(s)
 	return l

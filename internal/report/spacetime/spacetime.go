@@ -44,6 +44,10 @@ type Options struct {
 // bounds the memory of a Timeline: what is not drawn is not kept.
 const MostDefault = 3000
 
+// stepsMost is how many steps are drawn for each message that may be, at most:
+// who enters where a token rests sends none.
+const stepsMost = 3
+
 // Timeline is what happened around one lock, ready to be drawn.
 type Timeline struct {
 	lock   string
@@ -55,12 +59,17 @@ type Timeline struct {
 	rows   []row
 	arrows []*arrow // in the order of sending
 	bars   []*bar
-	more   int // how many messages were left out, as they were too many
+	more   int  // how many messages were left out, as they were too many
+	cut    bool // steps were left out, as they or the messages were too many
 }
 
 // Left returns how many messages are not drawn because they would be more than
 // Options.Most; they come after those that are.
 func (t *Timeline) Left() int { return t.more }
+
+// Cut says that the end is not drawn, as there would be more than Options.Most
+// messages or too many steps.
+func (t *Timeline) Cut() bool { return t.cut || t.more > 0 }
 
 // Messages returns how many messages are drawn.
 func (t *Timeline) Messages() int { return len(t.arrows) }

@@ -35,7 +35,7 @@ func TestStoriesOfAlgorithms(t *testing.T) {
 func TestStoriesAddUp(t *testing.T) {
 	seeds := uint64(40)
 	if testing.Short() {
-		seeds = 6
+		seeds = 12
 	}
 	for _, algorithm := range roster.Names() {
 		t.Run(algorithm, func(t *testing.T) {

@@ -155,10 +155,7 @@ func (t *tale) itTook() string {
 	}
 	after := "It took "
 	if p := t.parts[from]; p.Kind == Inside {
-		after = fmt.Sprintf("After %s had left it took ", p.Peer)
-		if p.Why != "" {
-			after = "After that it took "
-		}
+		after = fmt.Sprintf("After %s %s it took ", p.Peer, ended(&p))
 		from++
 	}
 	var took []string
@@ -187,6 +184,18 @@ func (t *tale) itTook() string {
 		took = append(took[:most/2:most/2], append([]string{fmt.Sprintf("%d more steps", n)}, took[len(took)-most/2:]...)...)
 	}
 	return " " + after + names(took) + "."
+}
+
+// ended says how the hold of a part ended, once it has. Others may have
+// entered since, so the sentence names whose it was.
+func ended(p *Part) string {
+	switch p.Why {
+	case "":
+		return "had left"
+	case whyLost:
+		return "had lost the lock"
+	}
+	return "had been killed"
 }
 
 func wished(p *Part) string {

@@ -171,6 +171,12 @@ func news(n *node) bool {
 	return n.Kind == trace.Note && n.Lock == "" && n.Other != "" || n.Kind == trace.LinkUp || n.Kind == trace.LinkDown || n.Kind == trace.Suspect
 }
 
+// How a hold ended, if not by an exit.
+const (
+	whyLost   = "until it lost the lock"
+	whyKilled = "until it was killed"
+)
+
 // hold goes on at the beginning of the hold that has ended with end.
 func (w *way) hold(end, enter *node) (*step, *node) {
 	if enter == nil {
@@ -179,9 +185,9 @@ func (w *way) hold(end, enter *node) (*step, *node) {
 	p := Part{Kind: Inside, Peer: enter.Peer, Token: enter.Token}
 	switch w.endOf(enter) {
 	case trace.Lost:
-		p.Why = "until it lost the lock"
+		p.Why = whyLost
 	case trace.Crash, trace.Start:
-		p.Why = "until it was killed"
+		p.Why = whyKilled
 	}
 	return w.since(p, enter, end)
 }
