@@ -38,17 +38,18 @@ func to(id, text string) document.Span {
 func quote(name string) document.Span { return mono(strconv.Quote(name)) }
 
 // id is how a part of this run is called in references.
-func (r *run) id(part string) string { return fmt.Sprintf("%s-%d", part, r.number) }
+func (r *run) id(part string) string { return fmt.Sprintf("%s_%d", part, r.number) }
 
-// logID is how the log of a trace file is called in references.
-func (r *run) logID(file string) string { return r.id("log-" + file) }
+// logID is how the log of a trace file is called in references. No peer's name
+// has an underscore, so these of different files and their lines are different.
+func (r *run) logID(file string) string { return r.id("log") + "_" + file }
 
 // file is the name of a trace file without what all of them end in: a, or for
-// what was put aside of it a.1.
+// what was put aside of it a/1.
 func file(path string) string {
 	name := filepath.Base(path)
 	if at := strings.LastIndex(name, trace.Suffix); at >= 0 {
-		return name[:at] + name[at+len(trace.Suffix):]
+		return name[:at] + strings.Replace(name[at+len(trace.Suffix):], ".", "/", 1)
 	}
 	return name
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/internal/check"
 	"github.com/conchlock/conch/internal/report/document"
 	"github.com/conchlock/conch/internal/report/story"
@@ -356,5 +357,29 @@ func TestNoFile(t *testing.T) {
 	}
 	if _, err := Compose([]string{dir}, options()); err == nil || !strings.Contains(err.Error(), check.SectionFile+": it is no regular file") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestFilesOfOnePeer has peers with names like those of other things, and a trace
+// whose beginning was put aside.
+func TestFilesOfOnePeer(t *testing.T) {
+	names := map[algo.PeerName]algo.PeerName{"a": "a-1", "b": "a.1", "c": "a", "d": "a-1-1"}
+	run := tracetest.Trace{}
+	for name, events := range tracetest.Play(tracetest.Config{Seed: 2, Peers: 4, Entries: 2}) {
+		for _, e := range events {
+			e.Peer = names[e.Peer]
+			if e.Message != nil {
+				e.Message.From, e.Message.To, e.Message.ID.From = names[e.Message.From], names[e.Message.To], names[e.Message.ID.From]
+			}
+			run[names[name]] = append(run[names[name]], e)
+		}
+	}
+	dir := write(t, run)
+	text := run.Text("a")
+	half := bytes.IndexByte(text[len(text)/2:], '\n') + len(text)/2 + 1
+	put(t, dir, "a.ndjson.1", text[:half])
+	put(t, dir, "a.ndjson", text[half:])
+	if d := compose(t, options(), dir, dir); !strings.Contains(fmt.Sprint(d.Blocks), "a/1:") {
+		t.Error("no line of what was put aside is referred to")
 	}
 }

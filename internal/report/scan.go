@@ -27,8 +27,10 @@ type extent struct {
 	torn map[int]bool // before the last, and holding none
 }
 
-// has says that a line holds an event.
-func (x *extent) has(line int) bool { return x != nil && line >= 1 && line <= x.last && !x.torn[line] }
+// has says that a line is known to hold an event.
+func (x *extent) has(line int) bool {
+	return x != nil && line >= 1 && line <= x.last && len(x.torn) < tornMax && !x.torn[line]
+}
 
 // see takes note of a line that holds an event.
 func (x *extent) see(line int) {

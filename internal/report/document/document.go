@@ -131,4 +131,4 @@ type Span struct {
 func Words(text string) Text { return Text{{Text: text}} }
 
 // LineID is the ID of a line of a log.
-func LineID(log string, line int) string { return log + "-" + strconv.Itoa(line) }
+func LineID(log string, line int) string { return log + "_" + strconv.Itoa(line) }

@@ -105,9 +105,9 @@ func TestWrongNames(t *testing.T) {
 	}{
 		{`names the ID "nowhere"`, []Block{link}},
 		{`names the ID "nowhere"`, []Block{List{Items: [][]Block{{link}}}}},
-		{`names the ID "log-2"`, []Block{Log{ID: "log", Lines: []LogLine{{Number: 1}}}, Table{Rows: [][]Text{{{{Link: "#log-2"}}}}}}},
+		{`names the ID "log_2"`, []Block{Log{ID: "log", Lines: []LogLine{{Number: 1}}}, Table{Rows: [][]Text{{{{Link: "#log_2"}}}}}}},
 		{`the ID "a" is used twice`, []Block{Heading{ID: "a"}, Figure{ID: "a"}}},
-		{`the ID "l-1" is used twice`, []Block{Log{ID: "l", Lines: []LogLine{{Number: 1}, {Number: 1}}}}},
+		{`the ID "l_1" is used twice`, []Block{Log{ID: "l", Lines: []LogLine{{Number: 1}, {Number: 1}}}}},
 		{`the ID "_h1" has a space or begins`, []Block{Heading{ID: "_h1"}}},
 		{`the ID "a b" has a space`, []Block{Table{ID: "a b"}}},
 		{`the link "javascript:x" is no`, []Block{Paragraph{Text: Text{{Link: "javascript:x"}}}}},

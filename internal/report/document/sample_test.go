@@ -55,7 +55,7 @@ func small() *Document {
 			Paragraph{Kind: Key, Text: Text{{Text: "The run is "}, {Text: "sound", Bold: true}, {Text: ". " + prose}}},
 			Paragraph{Text: Text{
 				{Text: prose + "In "}, {Text: "emphasis", Italic: true}, {Text: ", in "}, {Text: "code `a`", Mono: true}, {Text: ", "},
-				{Text: "both", Bold: true, Italic: true}, {Text: ", and a line "}, {Text: "a:3", Link: "#log-a-3", Page: true},
+				{Text: "both", Bold: true, Italic: true}, {Text: ", and a line "}, {Text: "a:3", Link: "#log-a_3", Page: true},
 				{Text: " with "}, {Text: "the table", Link: "#costs", Page: true}, {Text: "; see "}, {Text: "the repository", Link: "https://example.org/conch?a=1&b=2"}, {Text: "."},
 			}},
 			Paragraph{Text: Words(prose + prose)},
