@@ -66,6 +66,13 @@ type Config struct {
 	// be given the same names; addresses may differ where they are translated.
 	Peers Peers
 
+	// Voters are the names of the peers whose votes count: a lock can be had while
+	// a majority of them is connected. The others use every lock, and nobody needs
+	// them. The default is all peers. Every peer must be given the same voters;
+	// which they are is decided when the cluster is born and stays so. With the
+	// classic algorithms, which need every peer, all must vote.
+	Voters []string
+
 	// Discovery finds the peers instead, e.g. discovery.File("peers.txt").
 	Discovery discovery.Source
 
@@ -159,6 +166,7 @@ const (
 type Peer struct {
 	name      algo.PeerName
 	addrs     Peers
+	voters    []string
 	listen    string
 	advertise string
 	node      *node.Node
@@ -184,7 +192,7 @@ func Join(ctx context.Context, cfg Config) (*Peer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("conch: %w", err)
 	}
-	p := &Peer{name: algo.PeerName(cfg.Name), addrs: peers, advertise: cfg.Advertise}
+	p := &Peer{name: algo.PeerName(cfg.Name), addrs: peers, voters: cfg.Voters, advertise: cfg.Advertise}
 	if err := p.start(cfg); err != nil {
 		for _, release := range slices.Backward(p.release) {
 			release()
@@ -235,6 +243,9 @@ func (c *Config) complete() (Peers, error) {
 	if c.Algorithm == "" {
 		c.Algorithm = roster.Default
 	}
+	if err := c.completeVoters(peers); err != nil {
+		return nil, err
+	}
 	if c.TTL == 0 {
 		c.TTL = DefaultTTL
 	}
@@ -248,6 +259,28 @@ func (c *Config) complete() (Peers, error) {
 		return nil, err
 	}
 	return peers, nil
+}
+
+// completeVoters checks the voters, and sorts them.
+func (c *Config) completeVoters(peers Peers) error {
+	names := slices.Sorted(maps.Keys(peers))
+	if len(c.Voters) == 0 {
+		c.Voters = names
+		return nil
+	}
+	c.Voters = slices.Sorted(slices.Values(c.Voters))
+	for i, name := range c.Voters {
+		if _, ok := peers[name]; !ok {
+			return fmt.Errorf("Config.Voters: %q is not among the peers (%s)", name, strings.Join(names, ", "))
+		}
+		if i > 0 && name == c.Voters[i-1] {
+			return fmt.Errorf("Config.Voters: %s is named twice", name)
+		}
+	}
+	if len(c.Voters) < len(names) && !roster.Leases(c.Algorithm) {
+		return fmt.Errorf("Config.Voters: %s needs every peer, so all of them vote: name no voters, or all peers", c.Algorithm)
+	}
+	return nil
 }
 
 // complete does the same for its part.

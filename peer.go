@@ -49,6 +49,7 @@ func (p *Peer) start(cfg Config) error {
 		Clock:       kept.Start(),
 		Listen:      cfg.Listen,
 		Peers:       addrs,
+		Votes:       p.votes(cfg.Voters),
 		Cluster:     cfg.Cluster,
 		Algorithm:   cfg.Algorithm,
 		TTL:         cfg.TTL,
@@ -84,14 +85,30 @@ func (p *Peer) start(cfg Config) error {
 	return nil
 }
 
-// setup says what this incarnation begins with. Every peer is a voter.
+// votes says how many votes each peer has in quorums.
+func (p *Peer) votes(voters []string) map[algo.PeerName]int {
+	votes := make(map[algo.PeerName]int, len(p.addrs))
+	for name := range p.addrs {
+		votes[algo.PeerName(name)] = 0
+	}
+	for _, name := range voters {
+		votes[algo.PeerName(name)] = 1
+	}
+	return votes
+}
+
+// setup says what this incarnation begins with.
 func (p *Peer) setup(cfg Config, kept *state.State, others []algo.PeerName) algo.Setup {
 	promises, good := kept.Kept()
+	var voters []algo.PeerName
+	for _, name := range cfg.Voters {
+		voters = append(voters, algo.PeerName(name))
+	}
 	return algo.Setup{
 		Self:        p.name,
 		Incarnation: kept.Incarnation(),
 		Others:      others,
-		Voters:      slices.Sorted(slices.Values(append([]algo.PeerName{p.name}, others...))),
+		Voters:      voters,
 		TTL:         algo.Duration(cfg.TTL),
 		Linger:      algo.Duration(cfg.Tuning.Linger),
 		Drift:       cfg.Tuning.Drift,
@@ -203,6 +220,7 @@ type Status struct {
 	Name   string       `json:"name"`
 	Listen string       `json:"listen"` // the address it listens on
 	Addr   string       `json:"addr"`   // the address at which the others reach it
+	Voter  bool         `json:"voter"`  // its vote counts in quorums
 	Peers  []PeerStatus `json:"peers"`  // the others, sorted by name
 	Locks  []LockStatus `json:"locks"`  // those held or wanted at this peer, sorted by name
 	// Abstains is for how long yet, in nanoseconds, this peer grants nothing to
@@ -215,6 +233,7 @@ type Status struct {
 type PeerStatus struct {
 	Name   string    `json:"name"`
 	Addr   string    `json:"addr"`
+	Voter  bool      `json:"voter"`  // its vote counts in quorums
 	Up     bool      `json:"up"`     // messages can be exchanged both ways
 	Since  time.Time `json:"since"`  // when Up last changed
 	Reason string    `json:"reason"` // why it is down
@@ -231,14 +250,16 @@ type LockStatus struct {
 	WaitsFor []string  `json:"waits_for"` // the peers whose messages are missing, and those that are down
 }
 
+func (p *Peer) voter(name string) bool { return slices.Contains(p.voters, name) }
+
 // Status returns what the peer knows now. It asks no other peer.
 func (p *Peer) Status() Status {
-	s := Status{Name: p.Name(), Listen: p.listen, Addr: p.advertise}
+	s := Status{Name: p.Name(), Listen: p.listen, Addr: p.advertise, Voter: p.voter(p.Name())}
 	now := p.node.Status()
 	s.Abstains = now.Abstains
 	for _, o := range now.Peers {
 		s.Peers = append(s.Peers, PeerStatus{
-			Name: string(o.Name), Addr: p.addrs[string(o.Name)], Up: o.Up, Since: o.Since, Reason: o.Reason,
+			Name: string(o.Name), Addr: p.addrs[string(o.Name)], Voter: p.voter(string(o.Name)), Up: o.Up, Since: o.Since, Reason: o.Reason,
 		})
 	}
 	for _, l := range now.Locks {

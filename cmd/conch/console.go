@@ -167,13 +167,21 @@ func (c *console) status() {
 
 func (c *console) peers() {
 	s := c.peer.Status()
-	c.out.printf("this is peer %s at %s, listening on %s", s.Name, s.Addr, s.Listen)
+	c.out.printf("this is peer %s at %s, listening on %s%s", s.Name, s.Addr, s.Listen, mute(s.Voter))
 	for _, p := range s.Peers {
 		since := time.Since(p.Since).Round(time.Second)
 		if p.Up {
-			c.out.printf("peer %s at %s: up for %s", p.Name, p.Addr, since)
+			c.out.printf("peer %s at %s: up for %s%s", p.Name, p.Addr, since, mute(p.Voter))
 		} else {
-			c.out.printf("peer %s at %s: down for %s: %s", p.Name, p.Addr, since, p.Reason)
+			c.out.printf("peer %s at %s: down for %s%s: %s", p.Name, p.Addr, since, mute(p.Voter), p.Reason)
 		}
 	}
+}
+
+// mute says that a peer has no vote.
+func mute(voter bool) string {
+	if voter {
+		return ""
+	}
+	return " (its vote does not count)"
 }

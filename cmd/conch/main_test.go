@@ -70,6 +70,8 @@ func TestBadUsage(t *testing.T) {
 		{"peer --name a --peers-file " + dir + "/peers.txt", exitFalse, "peers.txt:2: peers a and b have the same address"},
 		{"peer --name c --peer a=127.0.0.1:1", exitFalse, "c is not among the peers (a)"},
 		{"peer --name a --peer a=127.0.0.1", exitUsage, "write HOST:PORT"},
+		{"peer --name a --peer a=127.0.0.1:1 --voters a,B", exitUsage, `--voters: peer name "B"`},
+		{"peer --name a --peer a=127.0.0.1:1 --voters a,b", exitFalse, `"b" is not among the peers (a)`},
 		{"peer --name a --peer a=127.0.0.1:1 --ttl 1ms", exitUsage, "--ttl 1ms: the least is 100ms"},
 		{"peer --name a --peer a=127.0.0.1:1 --linger 2s", exitUsage, "--linger 2s: at most a third of the TTL, 1.66"},
 		{"peer --name a --peer a=127.0.0.1:1 --drift -3", exitUsage, "--drift -3: from 1 to 100000"},

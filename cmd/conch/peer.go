@@ -48,6 +48,7 @@ func peerCommand() *cobra.Command {
 	f.StringVar(&o.Name, "name", "", "this peer's name")
 	f.StringVar(&o.peersFile, "peers-file", "", "file with one peer a line, NAME HOST:PORT")
 	f.StringArrayVar(&o.peers, "peer", nil, "a peer, NAME=HOST:PORT; once for each, this one included")
+	f.StringSliceVar(&o.Voters, "voters", nil, "the peers whose votes count, as in a,b,c: the same at all peers, for the cluster's life (default: all)")
 	f.StringVar(&o.Listen, "listen", "", "address to listen on (default: this peer's own among the peers)")
 	f.StringVar(&o.Advertise, "advertise", "", "address at which the others reach this peer, where addresses are translated; shown in status, the others use their own lists")
 	f.StringVar(&o.Algorithm, "algorithm", "", fmt.Sprintf("%s; the same at all peers (default %s)", algorithmHelp(), roster.Default))
@@ -99,6 +100,11 @@ func (o *peerOptions) check(cmd *cobra.Command) error {
 	}
 	if err := algo.PeerName(o.Name).Check(); err != nil {
 		return usage("--name: %w", err)
+	}
+	for _, name := range o.Voters {
+		if err := algo.PeerName(name).Check(); err != nil {
+			return usage("--voters: %w", err)
+		}
 	}
 	if err := algo.CheckLock(o.section.lock); err != nil {
 		return usage("--lock: %w", err)

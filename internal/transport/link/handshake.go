@@ -51,7 +51,7 @@ func (t *Transport) check(h *Hello) *Refusal {
 		return refuse(CauseTwins, "incarnations %d and %d both run under the name %s: stop one of the two processes", t.cfg.Incarnation, h.Incarnation, self)
 	}
 	if diff := compareMembers(self, t.members, h.From, h.Members); diff != "" {
-		return refuse(CauseMembers, "%s: give all peers the same list", diff)
+		return refuse(CauseMembers, "%s: give all peers the same list, and the same voters", diff)
 	}
 	if h.Algorithm != t.cfg.Algorithm {
 		return refuse(CauseAlgorithm, "%s runs the algorithm %s, %s runs %q: start all peers with the same one", self, t.cfg.Algorithm, h.From, short(h.Algorithm))
@@ -86,7 +86,7 @@ func compareMembers(self algo.PeerName, ours []Member, other algo.PeerName, thei
 			j++
 		default:
 			if ours[i].Votes != theirs[j].Votes {
-				diffs = append(diffs, fmt.Sprintf("%s has %d votes in the list of %s, %d in that of %s", ours[i].Name, ours[i].Votes, self, theirs[j].Votes, other))
+				diffs = append(diffs, fmt.Sprintf("%s has %s in the list of %s, %s in that of %s", ours[i].Name, votes(ours[i].Votes), self, votes(theirs[j].Votes), other))
 			}
 			i, j = i+1, j+1
 		}
@@ -95,6 +95,17 @@ func compareMembers(self algo.PeerName, ours []Member, other algo.PeerName, thei
 		return ""
 	}
 	return fmt.Sprintf("the lists of peers of %s and %s differ: %s", self, other, strings.Join(diffs, ", "))
+}
+
+// votes writes how many there are.
+func votes(n int) string {
+	switch n {
+	case 0:
+		return "no vote"
+	case 1:
+		return "a vote"
+	}
+	return fmt.Sprintf("%d votes", n)
 }
 
 // short cuts what a stranger says down to what fits into a message.
