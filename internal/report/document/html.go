@@ -7,7 +7,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/conchlock/conch/internal/report/drawing"
 )
 
 //go:embed page.css
@@ -37,24 +38,24 @@ type hypertext struct {
 func (h *hypertext) head(d *Document) {
 	h.WriteString("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n" +
 		"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n")
-	fmt.Fprintf(h, "<title>%s</title>\n<meta name=\"generator\" content=\"conch\">\n", escape(d.Title))
+	fmt.Fprintf(h, "<title>%s</title>\n<meta name=\"generator\" content=\"conch\">\n", drawing.Escape(d.Title))
 	if d.Author != "" {
-		fmt.Fprintf(h, "<meta name=\"author\" content=\"%s\">\n", escape(d.Author))
+		fmt.Fprintf(h, "<meta name=\"author\" content=\"%s\">\n", drawing.Escape(d.Author))
 	}
 	if d.Subject != "" {
-		fmt.Fprintf(h, "<meta name=\"description\" content=\"%s\">\n", escape(d.Subject))
+		fmt.Fprintf(h, "<meta name=\"description\" content=\"%s\">\n", drawing.Escape(d.Subject))
 	}
 	fmt.Fprintf(h, "<style>\n%s</style>\n</head>\n", pageCSS)
 }
 
 func (h *hypertext) title(d *Document) {
 	h.WriteString("<body>\n<a class=\"skip\" href=\"#_text\">Skip to the text</a>\n<header>\n")
-	fmt.Fprintf(h, "<h1>%s</h1>\n", escape(d.Title))
+	fmt.Fprintf(h, "<h1>%s</h1>\n", drawing.Escape(d.Title))
 	for _, line := range d.Subtitle {
-		fmt.Fprintf(h, "<p class=\"subtitle\">%s</p>\n", escape(line))
+		fmt.Fprintf(h, "<p class=\"subtitle\">%s</p>\n", drawing.Escape(line))
 	}
 	if d.Author != "" {
-		fmt.Fprintf(h, "<p>%s</p>\n", escape(d.Author))
+		fmt.Fprintf(h, "<p>%s</p>\n", drawing.Escape(d.Author))
 	}
 	if day := d.day(); day != "" {
 		fmt.Fprintf(h, "<p><time datetime=\"%s\">%s</time></p>\n", d.Date.UTC().Format("2006-01-02"), day)
@@ -95,7 +96,7 @@ func (h *hypertext) heading(b Heading) {
 		id = mark(h.headings)
 	}
 	h.headings++
-	fmt.Fprintf(h, "<h%d id=\"%s\">", level, escape(id))
+	fmt.Fprintf(h, "<h%d id=\"%s\">", level, drawing.Escape(id))
 	h.text(b.Text)
 	fmt.Fprintf(h, "</h%d>\n", level)
 }
@@ -103,7 +104,7 @@ func (h *hypertext) heading(b Heading) {
 // id writes an attribute, if there is an ID.
 func (h *hypertext) id(id string) {
 	if id != "" {
-		fmt.Fprintf(h, " id=\"%s\"", escape(id))
+		fmt.Fprintf(h, " id=\"%s\"", drawing.Escape(id))
 	}
 }
 
@@ -115,7 +116,7 @@ func (h *hypertext) text(t Text) {
 			end = "</" + tag + ">" + end
 		}
 		if s.Link != "" {
-			open("a", ` href="`+escape(s.Link)+`"`)
+			open("a", ` href="`+drawing.Escape(s.Link)+`"`)
 		}
 		if s.Bold {
 			open("strong", "")
@@ -126,7 +127,7 @@ func (h *hypertext) text(t Text) {
 		if s.Mono {
 			open("code", "")
 		}
-		h.WriteString(strings.ReplaceAll(escape(s.Text), "\n", "<br>"))
+		h.WriteString(strings.ReplaceAll(drawing.Escape(s.Text), "\n", "<br>"))
 		h.WriteString(end)
 	}
 }
@@ -204,7 +205,7 @@ func (h *hypertext) figure(f Figure) {
 	h.id(f.ID)
 	h.WriteString(">\n")
 	if d := f.Drawing; d != nil && drawable(d) {
-		fmt.Fprintf(h, "<div class=\"picture\" tabindex=\"0\" role=\"group\" aria-label=\"%s\" style=\"--width:%.0fpx\">\n", escape(d.Title), d.Width)
+		fmt.Fprintf(h, "<div class=\"picture\" tabindex=\"0\" role=\"group\" aria-label=\"%s\" style=\"--width:%.0fpx\">\n", drawing.Escape(d.Title), d.Width)
 		_ = d.SVG(h.Writer) // an error stays in the Writer
 		h.WriteString("</div>\n")
 	}
@@ -219,7 +220,7 @@ func (h *hypertext) figure(f Figure) {
 func (h *hypertext) code(c Code) {
 	h.WriteString("<pre tabindex=\"0\"><code>")
 	for _, line := range c.Lines {
-		h.WriteString(escape(line))
+		h.WriteString(drawing.Escape(line))
 		h.WriteByte('\n')
 	}
 	h.WriteString("</code></pre>\n")
@@ -238,7 +239,7 @@ func (h *hypertext) log(l Log) {
 		if l.ID != "" && line.Number > 0 {
 			h.id(LineID(l.ID, line.Number))
 		}
-		text := strings.ReplaceAll(escape(line.Text), "\n", "\uFFFD")
+		text := strings.ReplaceAll(drawing.Escape(line.Text), "\n", "\uFFFD")
 		if line.Strong {
 			text = "<strong>" + text + "</strong>"
 		}
@@ -258,40 +259,7 @@ func (h *hypertext) contents(d *Document) {
 		if id == "" {
 			id = e.mark
 		}
-		fmt.Fprintf(h, "<li class=\"level%d\"><a href=\"#%s\">%s</a></li>\n", max(e.Level, 1), escape(id), escape(plain(e.Text)))
+		fmt.Fprintf(h, "<li class=\"level%d\"><a href=\"#%s\">%s</a></li>\n", max(e.Level, 1), drawing.Escape(id), drawing.Escape(plain(e.Text)))
 	}
 	h.WriteString("</ul>\n</nav>\n")
-}
-
-// escape makes a text safe to stand in HTML, also within an attribute. What HTML
-// cannot hold, and signs that turn the direction of what follows, become U+FFFD,
-// as they do in pictures.
-func escape(text string) string {
-	var b strings.Builder
-	for _, r := range text {
-		switch {
-		case r == '<':
-			b.WriteString("&lt;")
-		case r == '>':
-			b.WriteString("&gt;")
-		case r == '&':
-			b.WriteString("&amp;")
-		case r == '"':
-			b.WriteString("&quot;")
-		case r == '\'':
-			b.WriteString("&#39;")
-		case r == '\n' || r == '\t':
-			b.WriteRune(r)
-		case r < ' ', r >= 0x7f && r < 0xa0, turns(r), r&0xfffe == 0xfffe:
-			b.WriteRune(utf8.RuneError)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-// turns says that r changes the direction in which text runs.
-func turns(r rune) bool {
-	return r == 0x061c || r == 0x200e || r == 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }

@@ -84,11 +84,3 @@ func TestPageIsWhole(t *testing.T) {
 		}
 	}
 }
-
-func TestEscape(t *testing.T) {
-	const text = "<a b='c' d=\"e\">&\x00\u0085\u202e\ufffe\xff\t\n🐚"
-	const want = "&lt;a b=&#39;c&#39; d=&quot;e&quot;&gt;&amp;\ufffd\ufffd\ufffd\ufffd\ufffd\t\n🐚"
-	if got := escape(text); got != want {
-		t.Errorf("got %q", got)
-	}
-}

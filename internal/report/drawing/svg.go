@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // fonts are of one width, of about textAspect.
@@ -83,7 +82,7 @@ func (s *svg) note(shape Shape) {
 func (s *svg) begin(d *Drawing) {
 	width, height := number(d.Width), number(d.Height)
 	fmt.Fprintf(s, `<svg xmlns="http://www.w3.org/2000/svg" id="%s" width="%s" height="%s" viewBox="0 0 %[2]s %[3]s" role="img" aria-labelledby="%[1]s-title %[1]s-desc" xml:space="preserve">`+"\n", s.id, width, height)
-	fmt.Fprintf(s, "<title id=\"%s-title\">%s</title>\n<desc id=\"%[1]s-desc\">%[3]s</desc>\n", s.id, escape(d.Title), escape(d.Description))
+	fmt.Fprintf(s, "<title id=\"%s-title\">%s</title>\n<desc id=\"%[1]s-desc\">%[3]s</desc>\n", s.id, Escape(d.Title), Escape(d.Description))
 	names := make([]string, 0, len(s.classes))
 	for name := range s.classes {
 		names = append(names, name)
@@ -135,7 +134,7 @@ func (s *svg) line(l Line) {
 	}
 	if l.Tip != "" {
 		// A wider line, not to be seen, is easier to point at.
-		fmt.Fprintf(s, "<g><title>%s</title><polyline class=\"tip\" fill=\"none\" points=\"%s\"/>", escape(l.Tip), list(points))
+		fmt.Fprintf(s, "<g><title>%s</title><polyline class=\"tip\" fill=\"none\" points=\"%s\"/>", Escape(l.Tip), list(points))
 	}
 	fmt.Fprintf(s, `<polyline class="%s" fill="none" stroke-width="%s"%s points="%s"/>`, class('s', l.Ink), number(l.Width), dashes(l.Dash), list(points))
 	if arrow {
@@ -172,7 +171,7 @@ func (s *svg) end(name, tip string) {
 		s.WriteString("/>\n")
 		return
 	}
-	fmt.Fprintf(s, "><title>%s</title></%s>\n", escape(tip), name)
+	fmt.Fprintf(s, "><title>%s</title></%s>\n", Escape(tip), name)
 }
 
 func (s *svg) text(t Text) {
@@ -193,7 +192,7 @@ func (s *svg) text(t Text) {
 	if t.Turn != 0 {
 		fmt.Fprintf(s, ` transform="rotate(%s %s %s)"`, number(t.Turn), number(t.X), number(t.Y))
 	}
-	fmt.Fprintf(s, ">%s</text>\n", escape(t.Text))
+	fmt.Fprintf(s, ">%s</text>\n", Escape(t.Text))
 }
 
 func dashes(d Dash) string {
@@ -229,34 +228,4 @@ func number(x float64) string {
 		return "0" // and not -0
 	}
 	return strconv.FormatFloat(x, 'f', -1, 64)
-}
-
-// escape makes a text safe to stand in XML. What XML cannot hold, and signs
-// that turn the direction of what follows, become U+FFFD.
-func escape(text string) string {
-	var b strings.Builder
-	for _, r := range text {
-		switch {
-		case r == '<':
-			b.WriteString("&lt;")
-		case r == '>':
-			b.WriteString("&gt;")
-		case r == '&':
-			b.WriteString("&amp;")
-		case r == '"':
-			b.WriteString("&quot;")
-		case r == '\n':
-			b.WriteByte('\n')
-		case r < ' ', r >= 0x7f && r < 0xa0, turns(r), r&0xfffe == 0xfffe:
-			b.WriteRune(utf8.RuneError)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-// turns says that r changes the direction in which text runs.
-func turns(r rune) bool {
-	return r == 0x061c || r == 0x200e || r == 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }

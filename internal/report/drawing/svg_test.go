@@ -181,3 +181,11 @@ func TestHead(t *testing.T) {
 		t.Error("an arrow without a length has a head")
 	}
 }
+
+func TestEscape(t *testing.T) {
+	const text = "<a b='c' d=\"e\">&\x00\u0085\u202e\ufffe\xff\t\n🐚"
+	const want = "&lt;a b='c' d=&quot;e&quot;&gt;&amp;\ufffd\ufffd\ufffd\ufffd\ufffd\t\n🐚"
+	if got := Escape(text); got != want {
+		t.Errorf("got %q", got)
+	}
+}
