@@ -71,6 +71,8 @@ func (r *run) entryRow(e *entry) []document.Text {
 		row[5], row[8] = say(ms(e.endedAt.Sub(e.at))), say(r.line(e.endPos, false))
 	case e.how == trace.Lost:
 		row[5], row[8] = say(ms(e.endedAt.Sub(e.at))), say("lost, ", r.line(e.endPos, false))
+	case e.how == trace.Enter:
+		row[8] = say("before ", r.line(e.endPos, false))
 	case e.how == trace.Start:
 		row[8] = say("killed; back at ", r.line(e.endPos, false))
 	default:

@@ -383,3 +383,20 @@ func TestFilesOfOnePeer(t *testing.T) {
 		t.Error("no line of what was put aside is referred to")
 	}
 }
+
+// TestNoExits has a record without any exit, and must not take for ever.
+func TestNoExits(t *testing.T) {
+	run := tracetest.Play(tracetest.Config{Seed: 2, Peers: 2, Entries: 1500})
+	for name, events := range run {
+		run[name] = slices.DeleteFunc(events, func(e trace.Event) bool { return e.Kind == trace.Exit })
+	}
+	r, err := readRun(write(t, run), 1, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range r.lock.entries {
+		if n := len(r.lock.between(e)); n > 2 {
+			t.Fatalf("entry %d comes after %d holds that last, of 2 peers", e.number, n)
+		}
+	}
+}

@@ -147,8 +147,10 @@ func (s *scan) event(e *trace.Merged) {
 	}
 }
 
-// enter begins a hold with an event.
+// enter begins a hold with an event. If the peer's last one has no end in the
+// record, that was before this.
 func (l *scannedLock) enter(seq int, e *trace.Merged) {
+	l.end(seq, e)
 	from := l.wishes[e.Who]
 	delete(l.wishes, e.Who)
 	x := &entry{peer: e.Peer, token: e.Token, stamp: from.stamp, asked: from.seq, askedAt: from.at, askedPos: from.pos, entered: seq, at: e.At, pos: e.Pos}
