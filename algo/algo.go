@@ -93,6 +93,9 @@ const (
 	// Down: they do not, at least one way. Nothing is lost by that: a link
 	// keeps what it has to carry until the next Up or Contact.
 	Down
+	// Leave: From, which has no vote, is taken for gone. That may be wrong; if it
+	// is there after all, it comes back with a Contact. Only in an open cluster.
+	Leave
 	// Tick: time has passed. It comes at or after each Wake.
 	Tick
 	// Stop: this peer is about to stop in good order, and is inside nothing and
@@ -117,6 +120,8 @@ func (k InputKind) String() string {
 		return "up"
 	case Down:
 		return "down"
+	case Leave:
+		return "leave"
 	case Tick:
 		return "tick"
 	case Stop:
@@ -132,7 +137,7 @@ type Input struct {
 	Time Time    // the peer's Lamport clock after this event; larger at every input
 	Now  Instant // the peer's clock, read just before this step; never smaller than before
 
-	From        PeerName    // Receive, Contact, Up, Down
+	From        PeerName    // Receive, Contact, Up, Down, Leave
 	Message     Message     // Receive
 	Incarnation Incarnation // Contact
 	KnewMe      bool        // Contact: From has known an earlier incarnation of this peer

@@ -28,11 +28,14 @@ type Setup struct {
 	// The rest is for algorithms that live by leases; the others ignore it.
 
 	Voters []PeerName // sorted; whose votes make a majority
-	TTL    Duration   // how long a lease lasts; the same at every peer
-	Linger Duration   // how long a token that nobody wants is kept
-	Drift  int64      // bound on the difference of two clocks' rates, in parts per million
-	Now    Instant    // when the incarnation begins
-	Floor  Token      // no earlier incarnation confirmed a token above this
+	// Open says that peers without a vote come and go: Others are the voters, and
+	// anybody else may turn up with a Contact and end with a Leave.
+	Open   bool
+	TTL    Duration // how long a lease lasts; the same at every peer
+	Linger Duration // how long a token that nobody wants is kept
+	Drift  int64    // bound on the difference of two clocks' rates, in parts per million
+	Now    Instant  // when the incarnation begins
+	Floor  Token    // no earlier incarnation confirmed a token above this
 	// Bound is for how long a promise of an earlier incarnation may bind this
 	// one, if that is longer than a promise of its own would: leases were longer.
 	Bound Duration

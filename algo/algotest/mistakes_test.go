@@ -186,6 +186,7 @@ func (m mistake) tests() string {
 	}
 	of := map[string]string{
 		"random":   "^TestConformance$/^(" + about + ")$/^(random|calm)$",
+		"open":     "^TestConformance$/^(" + about + ")$/^open$",
 		"explorer": "^TestConformance$/^(" + about + ")$/^explore$",
 		"scenario": "^TestScenarios$/^(" + about + "|epoch)$", // and the scenarios of epochs
 		"paper":    "^TestPaper.*$/^(alone|epoch)$",
@@ -214,7 +215,7 @@ func (m mistake) packages() (list []string) {
 	case *table || m.by == "":
 		return []string{".", own}
 	}
-	if has("random", "explorer", "scenario") {
+	if has("random", "open", "explorer", "scenario") {
 		list = append(list, ".")
 	}
 	if has("paper", "live", "unit") {
@@ -240,6 +241,8 @@ var failures = []struct {
 	match *regexp.Regexp
 }{
 	{"random: seed %s", regexp.MustCompile(`random, seed (\d+)`)},
+	{"open: seed %s", regexp.MustCompile(`open, seed (\d+)`)},
+	{"open: %s states", regexp.MustCompile(`open, after (\d+) states`)},
 	{"explorer: %s states", regexp.MustCompile(`explorer, after (\d+) states`)},
 	{"scenario: %s", regexp.MustCompile(`--- FAIL: TestScenarios/\S+/(\S+)`)},
 	{"paper: %s", regexp.MustCompile(`--- FAIL: TestPaper(\w+)`)},

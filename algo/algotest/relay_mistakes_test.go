@@ -162,7 +162,7 @@ var relayMistakes = []mistake{
 		old:  "incarnation: s.Incarnation,\n		ttl",
 		new:  "incarnation: 1,\n		ttl",
 		also: []edit{
-			{"relay/relay.go", "who.incarnation, who.stranger = in.Incarnation, ", "who.incarnation, who.stranger = 1, "},
+			{"relay/peers.go", "who.incarnation, who.stranger = in.Incarnation, ", "who.incarnation, who.stranger = 1, "},
 			{"relay/relay.go", "peer{incarnation: s.Incarnation, up", "peer{incarnation: 1, up"},
 		},
 		by: "scenario",
@@ -236,14 +236,14 @@ var relayMistakes = []mistake{
 	},
 	{
 		what: "m31 a voter that has restarted takes part when nobody knew it",
-		file: "relay/relay.go",
+		file: "relay/peers.go",
 		old:  "if i != p.me && !slices.Equal(o.newborn, to) {",
 		new:  "if i != p.me && o.incarnation == 0 {",
 		by:   "scenario",
 	},
 	{
 		what: "m32 a peer that was known says that it is newborn",
-		file: "relay/relay.go",
+		file: "relay/peers.go",
 		old:  "if !o.stranger {",
 		new:  "if o.incarnation == 0 {",
 		by:   "random scenario",
@@ -257,10 +257,10 @@ var relayMistakes = []mistake{
 	},
 	{
 		what: "m34 peers are newborn to other incarnations than those that there are",
-		file: "relay/relay.go",
+		file: "relay/peers.go",
 		old:  "if i != p.me && !slices.Equal(o.newborn, to) {",
 		new:  "if i != p.me && o.newborn == nil {",
-		also: []edit{{"relay/relay.go", "			who.newborn = nil\n", ""}},
+		also: []edit{{"relay/peers.go", "			who.newborn = nil\n", ""}},
 		by:   "scenario",
 	},
 	{
@@ -322,7 +322,7 @@ var relayMistakes = []mistake{
 	{
 		what: "m43 what an earlier incarnation has asked for is granted at the contact of the next",
 		file: "relay/lock.go",
-		old:  "	if in.Kind == algo.Contact && l.new {\n",
+		old:  "	if in.Kind == algo.Contact && l.new || in.Kind == algo.Leave {\n",
 		new:  "	l.look()\n	if in.Kind == algo.Contact && l.new {\n",
 		by:   "unit",
 	},
@@ -339,5 +339,40 @@ var relayMistakes = []mistake{
 		old:  "		l.unlinked()\n",
 		new:  "",
 		by:   "live",
+	},
+	{
+		what: "m46 a vote ends when its candidate is taken for gone",
+		file: "relay/lock.go",
+		old:  "		l.vote.owner = -1\n",
+		new:  "		l.vote = vote{}\n",
+		by:   "open",
+	},
+	{
+		what: "m47 voters are newborn where others come and go",
+		file: "relay/peers.go",
+		old:  "	if p.open {\n		return nil",
+		new:  "	if false {\n		return nil",
+		by:   "scenario",
+	},
+	{
+		what: "m48 a voter that is alone does not abstain where others come and go",
+		file: "relay/relay.go",
+		old:  "len(p.peers) == 1 && !p.open",
+		new:  "len(p.peers) == 1",
+		by:   "open",
+	},
+	{
+		what: "m49 the wish of a peer that is taken for gone stays",
+		file: "relay/lock.go",
+		old:  "l.new || in.Kind == algo.Leave {",
+		new:  "l.new {",
+		by:   "open",
+	},
+	{
+		what: "m50 a token is destroyed when somebody is taken for gone",
+		file: "relay/lock.go",
+		old:  "		l.dropServed(l.names[l.met])\n",
+		new:  "		l.dropServed(l.names[l.met])\n		l.drop()\n",
+		by:   "open",
 	},
 }

@@ -35,18 +35,21 @@ func (s Suite) Run(t *testing.T) {
 	_ = t.Run("random", s.random) && t.Run("calm", s.calm)
 	t.Run("explore", func(t *testing.T) {
 		for _, x := range s.explorers() {
-			if !t.Run(x.String(), func(t *testing.T) { explore(t, x) }) {
+			if !t.Run(x.String(), func(t *testing.T) { explore(t, "explorer", x) }) {
 				return
 			}
 		}
 	})
+	if s.TTL > 0 {
+		t.Run("open", s.open)
+	}
 }
 
-func explore(t *testing.T, x sim.Explorer) {
+func explore(t *testing.T, what string, x sim.Explorer) {
 	r := x.Run()
 	t.Log(r)
 	if r.Failure != nil {
-		t.Errorf("explorer, after %d states: %v\n\n%s", r.States, r.Failure, r.Failure.Scenario())
+		t.Errorf("%s, after %d states: %v\n\n%s", what, r.States, r.Failure, r.Failure.Scenario())
 	}
 }
 
@@ -54,7 +57,7 @@ func explore(t *testing.T, x sim.Explorer) {
 func (s Suite) random(t *testing.T) {
 	seeds := [...]uint64{Brief: 1000, Usual: 3000, Deep: 300_000}[s.Effort]
 	for seed := range seeds {
-		s.play(t, sim.Random{Algorithm: s.Algorithm, New: s.New, Seed: seed, TTL: s.TTL, Invariant: s.Invariant})
+		play(t, "random", sim.Random{Algorithm: s.Algorithm, New: s.New, Seed: seed, TTL: s.TTL, Invariant: s.Invariant})
 	}
 }
 
@@ -62,13 +65,27 @@ func (s Suite) random(t *testing.T) {
 func (s Suite) calm(t *testing.T) {
 	seeds := [...]uint64{Brief: 100, Usual: 500, Deep: 50_000}[s.Effort]
 	for seed := range seeds {
-		s.play(t, sim.Random{Algorithm: s.Algorithm, New: s.New, Seed: seed, Calm: true, TTL: s.TTL, Invariant: s.Invariant})
+		play(t, "random", sim.Random{Algorithm: s.Algorithm, New: s.New, Seed: seed, Calm: true, TTL: s.TTL, Invariant: s.Invariant})
 	}
 }
 
-func (s Suite) play(t *testing.T, r sim.Random) {
+// open plays and explores clusters in which peers without a vote come and go, and
+// are taken for gone while they are there.
+func (s Suite) open(t *testing.T) {
+	seeds := [...]uint64{Brief: 1000, Usual: 2000, Deep: 300_000}[s.Effort]
+	for seed := range seeds {
+		play(t, "open", sim.Random{Algorithm: s.Algorithm, New: s.New, Seed: seed, TTL: s.TTL, Open: true, Invariant: s.Invariant})
+	}
+	for _, x := range s.openExplorers() {
+		if !t.Run(x.String(), func(t *testing.T) { explore(t, "open", x) }) {
+			return
+		}
+	}
+}
+
+func play(t *testing.T, what string, r sim.Random) {
 	if f := r.Run(); f != nil {
-		t.Fatalf("random, seed %d: %v\n\n%s", r.Seed, f, f.Scenario())
+		t.Fatalf("%s, seed %d: %v\n\n%s", what, r.Seed, f, f.Scenario())
 	}
 }
 
@@ -138,15 +155,37 @@ func (s Suite) explorers() []sim.Explorer {
 	return [...][]sim.Explorer{Brief: brief, Usual: usual, Deep: append(usual, deep...)}[s.Effort]
 }
 
+// openExplorers lists what is explored of an open cluster: the first peers vote.
+func (s Suite) openExplorers() []sim.Explorer {
+	config := func(peers, voters int, tick algo.Duration) sim.Config {
+		c := s.timedConfig(peers, tick)
+		c.Open, c.Voters = true, c.Peers[:voters]
+		return c
+	}
+	list := []sim.Explorer{
+		{Config: config(2, 1, 3), Requests: 1, Leaves: 1, Passes: 5},
+		{Config: config(2, 1, 13), Requests: 1, Met: true, Leaves: 2, Restarts: 1, Passes: 2},
+		{Config: config(3, 1, 13), Requests: 1, Met: true, Leaves: 1, Passes: 2},
+		{Config: config(3, 2, 13), Requests: 1, Met: true, Leaves: 1, Passes: 2},
+		{Config: config(3, 1, 3), Requests: 1, Met: true, Leaves: 1, Passes: 4},
+	}
+	for i := range list {
+		list[i].MaxStates = [...]int{Brief: 30_000, Usual: 100_000, Deep: 20_000_000}[s.Effort]
+	}
+	return list
+}
+
+func (s Suite) timedConfig(peers int, tick algo.Duration, locks ...string) sim.Config {
+	return sim.Config{
+		Algorithm: s.Algorithm, New: s.New, Peers: sim.Names(peers), Locks: locks, Invariant: s.Invariant,
+		TTL: s.TTL, Linger: s.TTL / 4, Tick: s.TTL / 12 * tick, Drift: 1000, Forget: true,
+	}
+}
+
 // timed lists what is explored of an algorithm that knows time. Ticks are given
 // in twelfths of a lease: 3 and 7 meet renewals and refreshes, 13 ends leases.
 func (s Suite) timed() []sim.Explorer {
-	config := func(peers int, tick algo.Duration, locks ...string) sim.Config {
-		return sim.Config{
-			Algorithm: s.Algorithm, New: s.New, Peers: sim.Names(peers), Locks: locks, Invariant: s.Invariant,
-			TTL: s.TTL, Linger: s.TTL / 4, Tick: s.TTL / 12 * tick, Drift: 1000, Forget: true,
-		}
-	}
+	config := s.timedConfig
 	brief := []sim.Explorer{
 		{Config: config(1, 3), Requests: 2, Cancels: 1, Restarts: 1, Passes: 8},
 		{Config: config(2, 3), Requests: 1, Met: true, Cancels: 1, Passes: 3},

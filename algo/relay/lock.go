@@ -40,7 +40,7 @@ func (l *lock) step(in algo.Input) {
 		l.lookOwner() // what is lost already is not left
 		l.leave()     // before a claim of its own is granted: that must not extend it
 	}
-	if in.Kind == algo.Contact && l.new {
+	if in.Kind == algo.Contact && l.new || in.Kind == algo.Leave {
 		l.dropOld(l.met) // before a vote or a claim of it is granted
 	}
 	l.look()
@@ -60,6 +60,8 @@ func (l *lock) step(in algo.Input) {
 		l.renewAgain(l.met)
 	case algo.Down:
 		l.unlinked()
+	case algo.Leave:
+		l.dropServed(l.names[l.met])
 	}
 	for l.elect() || l.win() || l.act() {
 	}
@@ -219,8 +221,19 @@ func (l *lock) dropOld(i int) {
 	if l.claim.from == i {
 		l.claim = claim{}
 	}
-	if l.owns {
+	if l.owns && i < len(l.support) { // who has come since has no vote
 		l.support[i].eldest = algo.Stamp{}
+	}
+}
+
+// dropServed forgets which request of a peer that is taken for gone has ended: its
+// next one, if it comes back, is told by its link.
+func (l *lock) dropServed(name algo.PeerName) {
+	if i, found := l.servedAt(name); found {
+		l.served = slices.Delete(slices.Clone(l.served), i, i+1) // messages share it
+	}
+	if l.vote.owner == l.met {
+		l.vote.owner = -1
 	}
 }
 

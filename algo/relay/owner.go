@@ -240,7 +240,7 @@ func (l *lock) renew() bool {
 // majority stands for, or the inherited one if later; the ceiling likewise
 // (rule 12).
 func (l *lock) receiveRenewed(from int, m Renewed) {
-	if !l.owns || m.Term != l.term {
+	if !l.owns || m.Term != l.term || !slices.Contains(l.voters, from) {
 		return
 	}
 	s := &l.support[from]
@@ -298,7 +298,10 @@ func (l *lock) closest() int {
 // gone says that a request is an earlier incarnation's.
 func (l *lock) gone(s algo.Stamp) bool {
 	i := l.index(s.Peer)
-	return i < 0 || s.Incarnation < l.peers[i].incarnation
+	if i < 0 {
+		return !l.open // else somebody whom only voters have found yet
+	}
+	return s.Incarnation < l.peers[i].incarnation
 }
 
 // The reasons, as traces and stories tell them.

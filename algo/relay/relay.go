@@ -45,7 +45,9 @@ const floorStep = 15 * block
 type Process struct {
 	self        algo.PeerName
 	incarnation algo.Incarnation
-	names       []algo.PeerName // all peers, sorted; elsewhere peers are indices into this
+	open        bool                  // peers without a vote come and go
+	names       []algo.PeerName       // all peers; elsewhere peers are indices into this. Empty where one has left
+	places      map[algo.PeerName]int // where each is in names; never changed, but replaced
 	me          int
 	voters      []int         // sorted
 	quorum      int           // a majority of the voters
@@ -68,14 +70,6 @@ type Process struct {
 	out  []algo.Output
 }
 
-// peer is what this peer knows of another.
-type peer struct {
-	incarnation algo.Incarnation // 0: no contact yet
-	up          bool
-	stranger    bool   // it knew no earlier incarnation of this peer
-	newborn     []Life // to whom it has said to be newborn (rule 7); nil: to nobody
-}
-
 // New returns the process of one incarnation.
 func New(s algo.Setup) algo.Process {
 	p := &Process{
@@ -89,7 +83,12 @@ func New(s algo.Setup) algo.Process {
 		locks:       make(map[string]*lock),
 		now:         s.Now,
 	}
+	p.open = s.Open
 	p.names = slices.Sorted(slices.Values(append(slices.Clone(s.Others), s.Self)))
+	p.places = make(map[algo.PeerName]int, len(p.names))
+	for i, name := range p.names {
+		p.places[name] = i
+	}
 	p.me = p.index(s.Self)
 	p.peers = make([]peer, len(p.names))
 	p.peers[p.me] = peer{incarnation: s.Incarnation, up: true, stranger: true}
@@ -105,7 +104,7 @@ func New(s algo.Setup) algo.Process {
 	for _, promise := range s.Promises {
 		p.restore(promise)
 	}
-	if len(p.peers) == 1 {
+	if len(p.peers) == 1 && !p.open {
 		p.abstains = p.now // nobody has relied on it
 	}
 	return p
@@ -116,21 +115,14 @@ func (p *Process) slack(d algo.Duration) algo.Duration {
 	return d/1_000_000*algo.Duration(2*p.drift) + d%1_000_000*algo.Duration(2*p.drift)/1_000_000
 }
 
-// index returns the place of a peer in names, or -1.
-func (p *Process) index(name algo.PeerName) int {
-	i, found := slices.BinarySearch(p.names, name)
-	if !found {
-		return -1
-	}
-	return i
-}
-
 // Step implements algo.Process.
 func (p *Process) Step(in algo.Input, out []algo.Output) []algo.Output {
 	p.now, p.time, p.out = in.Now, in.Time, out
 	switch in.Kind {
 	case algo.Contact, algo.Up, algo.Down:
 		p.link(in)
+	case algo.Leave:
+		p.leave(in)
 	case algo.Tick:
 		for len(p.wakes) > 0 && p.wakes[0].wake <= p.now {
 			p.wakes[0].step(algo.Input{})
@@ -154,78 +146,6 @@ func (p *Process) Step(in algo.Input, out []algo.Output) []algo.Output {
 	}
 	out, p.out = p.out, nil
 	return out
-}
-
-// link takes note of what happened to the link to a peer.
-func (p *Process) link(in algo.Input) {
-	i := p.index(in.From)
-	if i < 0 || i == p.me {
-		return
-	}
-	who := &p.peers[i]
-	who.up = in.Kind != algo.Down
-	again := who.incarnation == in.Incarnation
-	if in.Kind == algo.Contact {
-		if !again {
-			who.newborn = nil
-		}
-		who.incarnation, who.stranger = in.Incarnation, !in.KnewMe
-		p.tellNewborn(i, again)
-		p.begin()
-	}
-	for _, l := range p.sorted() {
-		l.met, l.new = i, !again
-		l.step(in)
-	}
-}
-
-// tellNewborn says to everybody to whom this peer is newborn, when that has
-// changed because peer i has a new incarnation; else only to i.
-func (p *Process) tellNewborn(i int, again bool) {
-	to := p.newborn()
-	if to == nil {
-		return
-	}
-	for j := range p.peers {
-		if j != p.me && (j == i || !again) {
-			p.out = append(p.out, algo.Output{Kind: algo.Send, To: p.names[j], Message: Newborn{To: to}, Upkeep: true, Why: whyNewborn})
-		}
-	}
-}
-
-// newborn lists the present incarnations of all peers, if none of them has known
-// an earlier incarnation of this one; else nil.
-func (p *Process) newborn() []Life {
-	to := make([]Life, len(p.peers))
-	for i, o := range p.peers {
-		if !o.stranger {
-			return nil
-		}
-		to[i] = Life{Peer: p.names[i], Incarnation: o.incarnation}
-	}
-	return to
-}
-
-// begin ends the abstention of a voter on which nobody relies (rule 7): these
-// incarnations of all peers are all newborn to each other. Why that is enough is
-// in section 7; that they say so of the same incarnations is needed.
-func (p *Process) begin() {
-	if p.abstains <= p.now {
-		return
-	}
-	to := p.newborn()
-	if to == nil {
-		return
-	}
-	for i, o := range p.peers {
-		if i != p.me && !slices.Equal(o.newborn, to) {
-			return
-		}
-	}
-	p.abstains = p.now
-	for _, l := range p.sorted() {
-		l.step(algo.Input{})
-	}
 }
 
 // stop hands on or ends what this peer keeps. Its votes stay as they are: they

@@ -34,7 +34,10 @@ func (p *Process) AppendState(dst []byte) []byte {
 	e := encoder(dst)
 	e.numbers(int64(p.incarnation), int64(p.abstains), int64(p.floor), int64(p.folded), int64(p.ballot))
 	e.flags(p.stopped)
-	for _, o := range p.peers {
+	for i, o := range p.peers {
+		if p.open {
+			e.text(string(p.names[i]))
+		}
 		e.numbers(int64(o.incarnation))
 		e.flags(o.up, o.stranger)
 		for _, life := range o.newborn {

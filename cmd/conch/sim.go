@@ -21,6 +21,7 @@ type simOptions struct {
 	algorithm string
 	peers     int
 	voters    int
+	open      bool
 	ttl       time.Duration
 	duration  time.Duration
 	delay     string
@@ -56,6 +57,7 @@ func simCommand() *cobra.Command {
 	f.StringVar(&o.algorithm, "algorithm", roster.Default, algorithmHelp())
 	f.IntVar(&o.peers, "peers", 5, "number of peers")
 	f.IntVar(&o.voters, "voters", 0, "how many of them vote (default all)")
+	f.BoolVar(&o.open, "open", false, "the others come and go, and are taken for gone while they are there; with --voters")
 	f.DurationVar(&o.ttl, "ttl", 5*time.Second, "how long a lease lasts; faults last about as long")
 	f.DurationVar(&o.duration, "duration", 0, fmt.Sprintf("virtual time in which things go wrong (default %d times the ttl)", simLeases))
 	f.StringVar(&o.delay, "delay", simDelayBySeed, "what a message takes, such as 10ms or 5ms..20ms")
@@ -82,6 +84,12 @@ func (o *simOptions) timed() (sim.Timed, error) {
 		return none, usage("--faults: %w", err)
 	}
 	leases := roster.Leases(o.algorithm)
+	switch {
+	case o.open && o.voters == 0:
+		return none, usage("--open needs --voters: how many vote is decided beforehand")
+	case o.open && !leases:
+		return none, usage("--open: %s needs every peer, so nobody comes or goes", o.algorithm)
+	}
 	switch named := o.faults != "all" && !leases; {
 	case named && faults&sim.Wipes != 0:
 		return none, usage("--faults: %s does not survive a wipe; it needs Lamport clocks that never go back", o.algorithm)
@@ -101,7 +109,7 @@ func (o *simOptions) timed() (sim.Timed, error) {
 		o.duration = simLeases * o.ttl
 	}
 	t := sim.Timed{
-		Algorithm: o.algorithm, New: create, Seed: o.seed, Peers: o.peers, Voters: o.voters, Leases: leases,
+		Algorithm: o.algorithm, New: create, Seed: o.seed, Peers: o.peers, Voters: o.voters, Open: o.open, Leases: leases,
 		TTL: algo.Duration(o.ttl), Length: algo.Duration(o.duration), Faults: faults, Delay: delay,
 	}
 	if err := t.Validate(); err != nil {
@@ -124,7 +132,7 @@ func runSim(cmd *cobra.Command, o *simOptions) error {
 	if o.runs == 1 {
 		fmt.Fprint(out, t.Plan())
 	}
-	result := simResult{Seed: o.seed, Algorithm: o.algorithm, Peers: o.peers, Voters: o.voters, TTL: o.ttl.String(),
+	result := simResult{Seed: o.seed, Algorithm: o.algorithm, Peers: o.peers, Voters: o.voters, Open: o.open, TTL: o.ttl.String(),
 		Duration: o.duration.String(), Faults: t.Faults.String(), Delay: o.delay, Runs: o.runs}
 	var total sim.Stats
 	began := time.Now()

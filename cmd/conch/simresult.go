@@ -21,6 +21,7 @@ type simResult struct {
 	Algorithm string `json:"algorithm"`
 	Peers     int    `json:"peers"`
 	Voters    int    `json:"voters,omitempty"`
+	Open      bool   `json:"open,omitempty"`
 	TTL       string `json:"ttl"`
 	Duration  string `json:"duration"`
 	Delay     string `json:"delay"`

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"math/rand/v2"
-	"slices"
 
 	"github.com/conchlock/conch/algo"
 )
@@ -19,8 +18,8 @@ type core struct {
 // drawCore draws who stays out of reach, and how; nil if nobody can.
 func drawCore(n *Network, rng *rand.Rand) *core {
 	var voters []int
-	for i, name := range n.names {
-		if len(n.Voters) == 0 || slices.Contains(n.Voters, name) {
+	for i := range n.names {
+		if n.votes(i) {
 			voters = append(voters, i)
 		}
 	}

@@ -215,7 +215,7 @@ func (d *driver) do(s Step) error {
 	case Deliver:
 		d.refreshArrival(i, j)
 		i = j
-	case Contact, Down, Up:
+	case Contact, Down, Up, Leave:
 		d.refreshPair(i, j)
 	case Wake:
 		if err := d.net.checkWake(i); err != nil {

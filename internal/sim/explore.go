@@ -27,6 +27,7 @@ type Explorer struct {
 	Wipes     int
 	Replaces  int
 	Downs     int
+	Leaves    int
 	Passes    int // of Config.Tick each
 	MaxStates int // 0: no bound
 }
@@ -50,6 +51,9 @@ func (e Explorer) String() string {
 	if e.Askers > 0 {
 		name += fmt.Sprintf(" of %d", e.Askers)
 	}
+	if e.Open {
+		name += fmt.Sprintf(", %d vote", len(e.Voters))
+	}
 	if !e.Met {
 		name += ", first contacts"
 	}
@@ -57,7 +61,7 @@ func (e Explorer) String() string {
 		what string
 		max  int
 	}{{"cancels", e.Cancels}, {"restarts", e.Restarts}, {"losses", e.Losses}, {"wipes", e.Wipes}, {"restarts in good order", e.Replaces},
-		{"links believed down", e.Downs}, {"times " + time.Duration(e.Tick).String(), e.Passes}} {
+		{"links believed down", e.Downs}, {"peers taken for gone", e.Leaves}, {"times " + time.Duration(e.Tick).String(), e.Passes}} {
 		if f.max > 0 {
 			name += fmt.Sprintf(", %d %s", f.max, f.what)
 		}
@@ -88,7 +92,7 @@ func (b *budget) spend(s Step) bool {
 	switch s.Op {
 	case Request:
 		of = &b.requests[s.Peer][s.Lock]
-	case Cancel, Restart, Lose, Wipe, Replace, Down, Pass:
+	case Cancel, Restart, Lose, Wipe, Replace, Down, Leave, Pass:
 	default:
 		return true
 	}
@@ -171,7 +175,7 @@ func (x *exploration) start() error {
 	}
 	n.remember()
 	x.budget.others = [...]uint8{Cancel: uint8(x.Cancels), Restart: uint8(x.Restarts), Lose: uint8(x.Losses),
-		Wipe: uint8(x.Wipes), Replace: uint8(x.Replaces), Down: uint8(x.Downs), Pass: uint8(x.Passes)}
+		Wipe: uint8(x.Wipes), Replace: uint8(x.Replaces), Down: uint8(x.Downs), Leave: uint8(x.Leaves), Pass: uint8(x.Passes)}
 	for i := range n.peers {
 		for l := range n.locks {
 			if x.Askers == 0 || i < x.Askers {

@@ -27,12 +27,13 @@ const (
 	Wipes                       // once in a run, it comes back with an empty disk; only with Leases: the others need Lamport clocks that survive
 	Pauses                      // a peer does nothing at all for a while
 	Clocks                      // clocks run at different rates, within the bound that peers are told
+	Leaves                      // some take a peer that has no vote for gone, wrongly; only where such peers come and go
 
 	NoFaults  Faults = 0
-	AllFaults Faults = Clocks<<1 - 1
+	AllFaults Faults = Leaves<<1 - 1
 )
 
-var faultNames = [...]string{"delay", "cut", "one-way", "swizzle", "loss", "crash", "stop", "wipe", "pause", "clocks"}
+var faultNames = [...]string{"delay", "cut", "one-way", "swizzle", "loss", "crash", "stop", "wipe", "pause", "clocks", "leave"}
 
 // FaultNames lists the kinds in the order of Stats.Faults.
 func FaultNames() []string { return faultNames[:] }
@@ -93,6 +94,9 @@ func (t Timed) drawFaults(rng *rand.Rand) faultPlan {
 	keeps := keeper(t.New, t.TTL)
 	for i := range p.weight {
 		kind := Faults(1) << i
+		if kind == Leaves && (!t.Open || t.Peers == t.Voters) {
+			continue
+		}
 		on := rng.IntN(2) == 0 || bits.OnesCount16(uint16(t.Faults)) == 1
 		if weight := 1 << rng.IntN(4); on && t.Faults&kind&^Clocks != 0 && (t.Leases || kind != Wipes) && (keeps || kind != Stops) {
 			p.weight[i] = weight
@@ -201,6 +205,9 @@ func (d *driver) drawFault() error {
 	case Losses:
 		d.tally(kind)
 		return d.lose(f.peer, other)
+	case Leaves:
+		d.tally(kind)
+		return d.leave(f.peer, other)
 	case Delays:
 		f.slow = 2 << d.rng.IntN(6)
 		f.links = d.drawLinks(f.peer, other, true)
@@ -395,6 +402,28 @@ func (d *driver) lose(i, j int) error {
 		return nil
 	}
 	return d.do(s)
+}
+
+// leave lets one peer, or about half of them, take one for gone: the first that has
+// no vote, from other on.
+func (d *driver) leave(one, other int) error {
+	n := len(d.peers)
+	for d.net.votes(other) {
+		other = (other + 1) % n
+	}
+	many := d.rng.IntN(2) == 0
+	for i := range d.peers {
+		s := Step{Op: Leave, Peer: uint8(i), Other: uint8(other)}
+		if i != one && (!many || d.rng.IntN(2) == 0) || d.halted(i) || d.net.refuse(s) != "" {
+			continue
+		}
+		if err := d.do(s); err != nil {
+			return err
+		}
+		// It takes a while until somebody says that it is there after all.
+		d.agenda.set(d.contact(i, other), d.net.passed+1+algo.Duration(d.rng.Int64N(int64(2*d.net.TTL>>d.rng.IntN(8))+1)))
+	}
+	return nil
 }
 
 // endFaults ends every fault that has begun, for the sake of who is dead.

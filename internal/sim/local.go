@@ -78,8 +78,9 @@ func (n *Network) start(i int, old *local, wiped bool, last *stop) *local {
 	s := algo.Setup{
 		Self:        p.name,
 		Incarnation: p.incarnation,
-		Others:      slices.Delete(slices.Clone(n.names), i, i+1),
+		Others:      n.others(i),
 		Voters:      voters,
+		Open:        n.Open,
 		TTL:         n.TTL,
 		Linger:      n.Linger,
 		Drift:       n.Drift,
@@ -91,6 +92,14 @@ func (n *Network) start(i int, old *local, wiped bool, last *stop) *local {
 	}
 	p.process = n.New(s)
 	return p
+}
+
+// others lists whom a peer knows beforehand: all others or, if they come and go,
+// those that vote.
+func (n *Network) others(i int) []algo.PeerName {
+	return slices.DeleteFunc(slices.Clone(n.names), func(name algo.PeerName) bool {
+		return name == n.names[i] || n.Open && !slices.Contains(n.Voters, name)
+	})
 }
 
 // wallClock is above every number that was used: each start of a peer makes it

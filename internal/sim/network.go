@@ -36,6 +36,7 @@ type Config struct {
 	// The rest is for algorithms that know time. Without a TTL none passes.
 
 	Voters []algo.PeerName // all peers if empty
+	Open   bool            // peers without a vote come and go: nobody knows of them before there is contact
 	TTL    algo.Duration
 	Linger algo.Duration
 	Tick   algo.Duration   // what passes in a Pass that names no time
@@ -154,6 +155,9 @@ func (n *Network) valid() error {
 			return fmt.Errorf("%s votes twice", v)
 		}
 	}
+	if n.Open && (n.TTL == 0 || len(n.Voters) == 0) {
+		return fmt.Errorf("an open network has leases, and says who votes")
+	}
 	if n.TTL != 0 && n.TTL < minTTL {
 		return fmt.Errorf("a TTL is at least %v, not %v", time.Duration(minTTL), time.Duration(n.TTL))
 	}
@@ -207,6 +211,21 @@ func (n *Network) cut(i, j int) {
 	back.now++
 	there.keep(back.link)
 	back.keep(there.link)
+}
+
+// leave lets peer i take peer j for gone: its end of the link is no more, and what
+// it knew of j. The other end learns of that by the next contact.
+func (n *Network) leave(i, j int) algo.Input {
+	n.cut(i, j)
+	p := n.pair(i, j)
+	p.link, p.first, p.down = 0, 0, false
+	n.pair(j, i).keep(0)
+	return algo.Input{Kind: algo.Leave, From: n.names[j]}
+}
+
+// votes says that a peer's vote counts.
+func (n *Network) votes(i int) bool {
+	return len(n.Voters) == 0 || slices.Contains(n.Voters, n.names[i])
 }
 
 // keep drops the packets that are not on a link.

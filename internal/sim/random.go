@@ -17,6 +17,7 @@ type Random struct {
 	New       NewProcess
 	Seed      uint64
 	Calm      bool          // no restarts and no losses
+	Open      bool          // peers without a vote come and go; only with a TTL
 	TTL       algo.Duration // 0: no time passes
 	Invariant func(peers []View) error
 }
@@ -91,6 +92,10 @@ func (r Random) time(p *plan, rng *rand.Rand) {
 	}
 	if !r.Calm {
 		p.spare[Wipe], p.spare[Down], p.spare[Replace] = rng.IntN(4), rng.IntN(5), rng.IntN(5)
+	}
+	if c.Open = r.Open; r.Open {
+		c.Voters = c.Peers[:1+rng.IntN(len(c.Peers))]
+		p.weight[Leave], p.spare[Leave] = 1+rng.IntN(2), 1+rng.IntN(9)
 	}
 }
 
@@ -179,7 +184,7 @@ func (p *plan) choose(rng *rand.Rand, enabled []Step, requests []int, locks int)
 		switch {
 		case s.Op == Request && requests[int(s.Peer)*locks+int(s.Lock)] == p.entries:
 			return 0
-		case (s.Op == Restart || s.Op == Lose || s.Op == Wipe || s.Op == Replace || s.Op == Down) && p.spare[s.Op] == 0:
+		case (s.Op == Restart || s.Op == Lose || s.Op == Wipe || s.Op == Replace || s.Op == Down || s.Op == Leave) && p.spare[s.Op] == 0:
 			return 0
 		case s.Op == Deliver && p.slow[s.Peer][s.Other]:
 			return p.weight[Deliver]

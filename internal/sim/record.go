@@ -104,6 +104,8 @@ func (r *Record) see(e Event) {
 		r.add(i, trace.Event{Kind: trace.LinkUp, Other: r.net.names[s.Other]})
 	case Down:
 		r.add(i, trace.Event{Kind: trace.LinkDown, Other: r.net.names[s.Other]})
+	case Leave:
+		r.add(i, trace.Event{Kind: trace.Leave, Other: r.net.names[s.Other]})
 	case Request:
 		r.add(i, trace.Event{Kind: trace.Request, Lock: r.net.locks[s.Lock]})
 	case Cancel:

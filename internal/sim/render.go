@@ -58,6 +58,8 @@ func (n *Network) Tell(e Event) string {
 		b.WriteByte('\n')
 	case Down, Up:
 		fmt.Fprintf(&b, "%d %s believes that its link to %s is %s\n", e.Input.Time, who, other, s.Op)
+	case Leave:
+		fmt.Fprintf(&b, "%d %s takes %s for gone\n", e.Input.Time, who, other)
 	case Wake:
 		fmt.Fprintf(&b, "%d %s looks at its clock: %v\n", e.Input.Time, who, time.Duration(e.Input.Now))
 	case Pass:

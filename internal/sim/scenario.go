@@ -31,8 +31,10 @@ import (
 //	lose A B            their link breaks and loses what is on it
 //	down A B            A believes that the link to B is down
 //	up A B              and sees that it is not
+//	leave A B           A takes B, which has no vote, for gone; of an open cluster
 //	ttl 12s             before peers: leases last so long, and time can pass
 //	voters A B ...      before peers, if not everybody votes
+//	open cluster        before peers: those without a vote come and go
 //	rates 0 -300 ...    before peers: how much faster their clocks run, in parts per million
 //	pass 3s             time passes
 //	wake A              A looks at its clock
@@ -64,7 +66,7 @@ func (s *Scenario) Exec(line string) (string, error) {
 		return "", fmt.Errorf("the run has ended: %w", s.broken)
 	}
 	switch cmd, args := words[0], words[1:]; cmd {
-	case "algorithm", "peers", "locks", "clocks", "ttl", "linger", "voters", "rates", "drift", "offsets", "forget":
+	case "algorithm", "peers", "locks", "clocks", "ttl", "linger", "voters", "rates", "drift", "offsets", "forget", "open":
 		if s.net != nil {
 			return "", fmt.Errorf("%s: the peers have started already", cmd)
 		}
@@ -112,6 +114,8 @@ func (s *Scenario) setUp(cmd string, args []string) (err error) {
 		}
 	case "forget":
 		s.config.Forget = args[0] == "clock"
+	case "open":
+		s.config.Open = args[0] == "cluster"
 	case "voters":
 		s.config.Voters = nil
 		for _, a := range args {
@@ -313,6 +317,9 @@ func (f *Failure) Scenario() string {
 	}
 	if len(f.Config.Voters) > 0 {
 		fmt.Fprintf(&b, "voters %s\n", strings.Trim(fmt.Sprint(f.Config.Voters), "[]"))
+	}
+	if f.Config.Open {
+		b.WriteString("open cluster\n")
 	}
 	if len(f.Config.Rates) > 0 {
 		fmt.Fprintf(&b, "rates %s\n", strings.Trim(fmt.Sprint(f.Config.Rates), "[]"))

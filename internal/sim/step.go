@@ -24,13 +24,14 @@ const (
 	Replace               // Peer stops in good order and comes back
 	Down                  // Peer believes that the link to Other is down
 	Up                    // Peer sees that it is not
+	Leave                 // Peer takes Other, which has no vote, for gone; in an open network
 	Wake                  // Peer sees that time has passed
 	Pass                  // time passes
 )
 
 var opNames = [...]string{Request: "request", Cancel: "cancel", Release: "release", Deliver: "deliver",
 	Contact: "contact", Restart: "restart", Lose: "lose", Wipe: "wipe", Replace: "replace",
-	Down: "down", Up: "up", Wake: "wake", Pass: "pass"}
+	Down: "down", Up: "up", Leave: "leave", Wake: "wake", Pass: "pass"}
 
 func (o Op) String() string { return opNames[o] }
 
@@ -38,7 +39,7 @@ func (o Op) String() string { return opNames[o] }
 type Step struct {
 	Op    Op
 	Peer  uint8
-	Other uint8         // Deliver, Contact, Lose, Down, Up
+	Other uint8         // Deliver, Contact, Lose, Down, Up, Leave
 	Lock  uint8         // Request, Cancel, Release
 	Time  algo.Duration // Pass
 }
@@ -47,7 +48,7 @@ type Step struct {
 // about two peers.
 func (o Op) local() bool { return o == Request || o == Cancel || o == Release }
 func (o Op) pairwise() bool {
-	return o == Deliver || o == Contact || o == Lose || o == Down || o == Up
+	return o == Deliver || o == Contact || o == Lose || o == Down || o == Up || o == Leave
 }
 
 // Format writes a step as a line of a scenario.
@@ -91,7 +92,7 @@ func (n *Network) Enabled(dst []Step) []Step {
 			}
 		}
 		for j := range n.peers {
-			for _, op := range [...]Op{Contact, Deliver, Lose, Down, Up} {
+			for _, op := range [...]Op{Contact, Deliver, Lose, Down, Up, Leave} {
 				if s := (Step{Op: op, Peer: p, Other: uint8(j)}); n.refusePair(s) == "" {
 					dst = append(dst, s)
 				}
@@ -149,6 +150,10 @@ func (n *Network) refusePair(s Step) string {
 		return "nothing new to learn"
 	case (s.Op == Down || s.Op == Up) && (n.TTL == 0 || p.link == 0 || p.down == (s.Op == Down)):
 		return "nothing new to learn"
+	case s.Op == Leave && (!n.Open || n.votes(int(s.Other))):
+		return "it is there for good"
+	case s.Op == Leave && p.link == 0:
+		return "it is not known there"
 	case s.Op == Deliver && len(p.queue) == 0:
 		return "nothing is on its way"
 	case s.Op == Deliver && p.queue[0].link != back.link:
@@ -208,6 +213,8 @@ func (n *Network) Do(s Step) (Event, error) {
 		if s.Op == Down {
 			in.Kind = algo.Down
 		}
+	case Leave:
+		in = n.leave(i, j)
 	case Wake:
 		in = algo.Input{Kind: algo.Tick}
 	case Pass:

@@ -23,6 +23,7 @@ type Timed struct {
 	Seed      uint64
 	Peers     int
 	Voters    int  // the first so many peers vote; all if 0
+	Open      bool // the others come and go; only with Voters and Leases
 	Locks     int  // how many are wanted; one if 0
 	Leases    bool // holds end with their leases; else peers rely on Lamport clocks that survive a restart
 	TTL       algo.Duration
@@ -91,6 +92,8 @@ func (t Timed) Validate() error {
 	switch {
 	case t.TTL < minTTL || t.TTL > algo.Duration(time.Hour):
 		return fmt.Errorf("a lease of %v: the least is %v, the most 1h", time.Duration(t.TTL), time.Duration(minTTL))
+	case t.Open && (t.Voters < 1 || !t.Leases):
+		return fmt.Errorf("only with leases, and if it is said how many vote, can others come and go")
 	case t.Length < 0:
 		return fmt.Errorf("time does not go back")
 	case t.Voters > t.Peers:
@@ -119,7 +122,7 @@ func (t Timed) plan(rng *rand.Rand) timedPlan {
 		Linger: t.Linger, Forget: t.Leases, Invariant: t.Invariant}
 	c.Locks = []string{"x", "y", "z"}[:min(maxLocks, max(1, t.Locks))]
 	if t.Voters > 0 {
-		c.Voters = c.Peers[:t.Voters]
+		c.Voters, c.Open = c.Peers[:t.Voters], t.Open
 	}
 	if c.Drift == 0 {
 		c.Drift = []int64{1000, 20_000}[rng.IntN(2)] // as it is by default, and so large that mistakes show
