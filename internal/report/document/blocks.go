@@ -106,16 +106,23 @@ func (c *composer) blocks(blocks []Block, depth int) {
 	}
 }
 
-// introduce keeps the end of a paragraph with the beginning of a list, a table
-// or code that follows.
+// introduce keeps the end of a paragraph with the beginning of what follows, if
+// that is a list, a table, code or what is set off. (A figure has a caption, and is
+// so high that this would leave much of a page empty.)
 func (c *composer) introduce(next []Block) {
 	if len(next) == 0 || len(c.strips) == 0 {
 		return
 	}
-	switch next[0].(type) {
+	switch b := next[0].(type) {
+	case Paragraph:
+		if b.Kind != Key {
+			return
+		}
 	case List, Table, Code:
-		c.strips[len(c.strips)-1].keep = true
+	default:
+		return
 	}
+	c.strips[len(c.strips)-1].keep = true
 }
 
 // text returns a strip for each line of a text.

@@ -145,6 +145,9 @@ func (f *flow) group(strips []strip) {
 	if len(strips) == 0 {
 		return
 	}
+	if !strips[0].fresh && !f.fresh && len(f.pages) > 0 {
+		f.squeeze(strips)
+	}
 	if strips[0].fresh || f.fresh || !f.room(strips) && (f.fits(strips) || !f.room(strips[:min(len(strips), few)])) {
 		f.turn()
 	}
@@ -157,6 +160,30 @@ func (f *flow) group(strips []strip) {
 	}
 }
 
+// squeezed is the scale down to which a picture is squeezed: what is written in it
+// at 9 points, the size of the diagrams' labels, can still be read in print.
+const squeezed = 0.78
+
+// squeeze makes a picture smaller that just does not fit onto what is left of the
+// page: that is easier on the eye than half a page of nothing before it.
+func (f *flow) squeeze(strips []strip) {
+	over := f.below(strips) - bodyBottom
+	for i := range strips {
+		s := &strips[i]
+		if over <= slack || len(s.pictures) != 1 {
+			continue
+		}
+		p := &s.pictures[0]
+		wide, high := p.drawing.Width*p.scale, p.drawing.Height*p.scale
+		if by := 1 - over/high; p.scale*by >= squeezed {
+			p.scale *= by
+			p.x += wide * (1 - by) / 2
+			s.high -= over
+		}
+		return
+	}
+}
+
 // blank says that there is nothing to be seen.
 func (s *strip) blank() bool {
 	return s.high == 0 && len(s.runs)+len(s.boxes)+len(s.pictures) == 0
@@ -164,9 +191,11 @@ func (s *strip) blank() bool {
 
 // room says that strips fit onto what is left of the page.
 func (f *flow) room(strips []strip) bool {
-	if len(f.pages) == 0 {
-		return false
-	}
+	return len(f.pages) > 0 && f.below(strips) <= bodyBottom+slack
+}
+
+// below is where strips would end on this page.
+func (f *flow) below(strips []strip) float64 {
 	y := f.y
 	for i := range strips {
 		if y > bodyTop {
@@ -174,7 +203,7 @@ func (f *flow) room(strips []strip) bool {
 		}
 		y += strips[i].high
 	}
-	return y <= bodyBottom+slack
+	return y
 }
 
 // fits says that strips fit onto an empty page.

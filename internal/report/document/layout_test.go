@@ -101,6 +101,59 @@ func TestWhatStaysTogether(t *testing.T) {
 	}
 }
 
+// TestIntroductionsStay wants that a heading and its sentence stay with what is
+// set off below them, and that with the beginning of its table.
+func TestIntroductionsStay(t *testing.T) {
+	long := Table{Head: []Text{Words("head")}}
+	for range 80 {
+		long.Rows = append(long.Rows, []Text{Words("row")})
+	}
+	for fill := range 60 {
+		d := &Document{Blocks: []Block{Heading{Level: 1, Text: Words("begin")}, Paragraph{Text: Words(strings.Repeat("fill\n", fill))}}}
+		d.Blocks = append(d.Blocks, Heading{Level: 2, Text: Words("heading")}, Paragraph{Text: Words("sentence")}, Paragraph{Text: Words("because"), Kind: Key}, long)
+		for i, p := range laidOut(t, d).pages {
+			if len(p.runs) == 0 {
+				continue
+			}
+			switch last := p.runs[len(p.runs)-1].text; last {
+			case "heading", "sentence", "because", "head":
+				t.Errorf("%d: page %d ends with %q", fill, i+1, last)
+			}
+		}
+	}
+}
+
+// TestPicturesAreSqueezed has pictures that just do not fit onto a page: they
+// become smaller, but none becomes too small to be read.
+func TestPicturesAreSqueezed(t *testing.T) {
+	squeezes := 0
+	for fill := range 60 {
+		d := &Document{Blocks: []Block{Heading{Level: 1, Text: Words("begin")}, Paragraph{Text: Words(strings.Repeat("fill\n", fill))},
+			Figure{Drawing: picture1(), Caption: Words("caption")}, Paragraph{Text: Words("after")}}}
+		s := laidOut(t, d)
+		for _, f := range wrong(s) {
+			t.Errorf("%d: %s", fill, f)
+		}
+		for _, p := range s.pages {
+			for _, pic := range p.pictures {
+				whole := min(1, bodyWidth/pic.drawing.Width)
+				if pic.scale > whole || pic.scale < squeezed-slack {
+					t.Errorf("%d: a picture has %.2f of its size, want %.2f at most, and at least %.2f", fill, pic.scale, whole, squeezed)
+				}
+				if middle := pic.x + pic.drawing.Width*pic.scale/2; !near(middle, pageWidth/2) {
+					t.Errorf("%d: the middle of a picture is at %.2f, not at %.2f", fill, middle, pageWidth/2)
+				}
+				if pic.scale < whole {
+					squeezes++
+				}
+			}
+		}
+	}
+	if squeezes == 0 {
+		t.Error("no picture was made smaller")
+	}
+}
+
 // TestPagesAreFilled has no page that ends early, unless it has to, and none
 // that is empty.
 func TestPagesAreFilled(t *testing.T) {
