@@ -113,6 +113,29 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// TestAsides reads the chapters as reports have them, without what a chapter sets
+// aside, and wants that to point at nothing that is left out.
+func TestAsides(t *testing.T) {
+	asides := regexp.MustCompile(`(?s)<!-- aside:.*?<!-- end of aside -->\n`)
+	paths, err := filepath.Glob("../../docs/algorithms/*.md")
+	if err != nil || len(paths) < 9 {
+		t.Fatal(paths, err)
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := asides.ReplaceAllString(string(text), "")
+		there := anchors(left)
+		for _, target := range links(left) {
+			if at, ok := strings.CutPrefix(target, "#"); ok && !there[at] {
+				t.Errorf("%s links to %s, which a report leaves out", path, target)
+			}
+		}
+	}
+}
+
 // TestLinksBite wants links that lead nowhere to be noticed.
 func TestLinksBite(t *testing.T) {
 	const text = "# A run, or two\n[a](doc.go) [b](nowhere.go) [c](#a-run-or-two) [d](#a-run) ![e](../archtest/doc.go) [f](https://example.org/x)\n" +
