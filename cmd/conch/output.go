@@ -7,6 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"github.com/conchlock/conch/internal/trace"
 )
 
 // output is a file that a command writes. It is there before the work begins,
@@ -25,6 +28,9 @@ func createOutput(flag, path string) (*output, error) {
 	switch {
 	case path == "":
 		return nil, usage("%s: name a file", flag)
+	case strings.Contains(filepath.Base(path), trace.Suffix):
+		// It may be one of those that are about to be read, and there is no other copy.
+		return nil, usage("%s %s is what a trace is called; choose another name", flag, path)
 	case err == nil && info.IsDir():
 		return nil, usage("%s %s is a directory; name a file", flag, path)
 	case err == nil && !info.Mode().IsRegular(): // a pipe, a terminal

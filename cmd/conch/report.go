@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"path/filepath"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -53,6 +54,9 @@ func reportCommand() *cobra.Command {
 func (o *reportOptions) write(w io.Writer, dirs []string) error {
 	if u, err := url.Parse(o.repository); o.repository != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
 		return usage("--repository %q: use a URL, as in https://example.org/conch", o.repository)
+	}
+	if o.pdf != "" && filepath.Clean(o.pdf) == filepath.Clean(o.html) {
+		return usage("--html %s is also the file of -o; name another", o.html)
 	}
 	type form struct {
 		*output

@@ -193,6 +193,8 @@ func TestReportUsage(t *testing.T) {
 		{[]string{"-o", pdf}, exitUsage, "requires at least 1 arg"},
 		{[]string{filepath.Join(run, "none"), "-o", filepath.Join(run, "none", "report.pdf")}, exitUsage, "report.pdf cannot be written: no such file or directory"},
 		{[]string{filepath.Join(run, "none"), "-o", pdf, "--html", run}, exitUsage, "is a directory; name a file"},
+		{[]string{run, "-o", pdf, "--html", filepath.Dir(pdf) + "/./report.pdf"}, exitUsage, "is also the file of -o"},
+		{[]string{run, "-o", filepath.Join(run, "a.ndjson")}, exitUsage, "a.ndjson is what a trace is called"},
 		{[]string{run, "-o", pdf, "--repository", "github"}, exitUsage, `--repository "github": use a URL`},
 		{[]string{run, "-o", pdf, "--lock", "x"}, exitFalse, `the traces know of no lock "x"; there are "demo", "other"`},
 		{[]string{t.TempDir(), "-o", pdf}, exitFalse, "no trace"},
