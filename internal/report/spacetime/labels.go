@@ -21,6 +21,9 @@ func (p *page) drawLabels(list []drawn) {
 	}
 }
 
+// hidden is how many crossings are as bad as a dot that is hidden.
+const hidden = 3
+
 // best takes the place that crosses the fewest lines, of those that are free; a
 // later one is worse by so many crossings.
 func (p *page) best(places []drawing.Text, worse float64) (best drawing.Text, found bool) {
@@ -30,7 +33,7 @@ func (p *page) best(places []drawing.Text, worse float64) (best drawing.Text, fo
 		if !p.inside(patch) || p.labels.count(grown(patch)) > 0 {
 			continue
 		}
-		if cost := float64(i)*worse + float64(p.lines.count(patch)); cost < least {
+		if cost := float64(i)*worse + float64(p.lines.count(patch)+hidden*p.dots.count(patch)); cost < least {
 			best, least = t, cost
 		}
 	}

@@ -17,8 +17,9 @@ type page struct {
 	from, to   float64 // what of the sheet it shows
 	first, end int     // rows
 	d          *drawing.Drawing
-	labels     *field // places that are taken by texts
+	labels     *field // places that are taken by texts and crosses
 	lines      *field // what a text should not cross
+	dots       *field // what a text had better not hide
 	names      []drawing.Text
 }
 
@@ -197,6 +198,7 @@ func (p *page) drawSteps() {
 			}
 			tip := fmt.Sprintf("%s at %s ms, Lamport time %d:\n%s", p.peers[st.who], p.ms(st.at), st.clock, strings.Join(st.tips, "\n"))
 			p.d.Add(drawing.Box{X: x - dotHalf, Y: y - dotHalf, Width: 2 * dotHalf, Height: 2 * dotHalf, Round: dotHalf, Fill: ink, Outline: drawing.Paper, Tip: tip})
+			p.dots.add(rectangle(x-dotHalf, y-dotHalf, 2*dotHalf, 2*dotHalf))
 			for _, m := range st.marks {
 				switch m.kind {
 				case trace.Crash:
@@ -280,8 +282,9 @@ func (p *page) take(t drawing.Text) bool {
 	return true
 }
 
-// cross draws what says that something ended there.
+// cross draws what says that something ended there. No text may hide it.
 func (p *page) cross(x, y, half float64, ink drawing.Ink) {
+	p.labels.add(rectangle(x-half, y-half, 2*half, 2*half))
 	p.d.Add(
 		drawing.Line{Points: []drawing.Point{{X: x - half, Y: y - half}, {X: x + half, Y: y + half}}, Width: 1.8, Ink: ink},
 		drawing.Line{Points: []drawing.Point{{X: x - half, Y: y + half}, {X: x + half, Y: y - half}}, Width: 1.8, Ink: ink},

@@ -56,7 +56,7 @@ func (t *Timeline) Pages(width, height float64) []*drawing.Drawing {
 	}
 	var pages []*drawing.Drawing
 	for i := range len(cuts) - 1 {
-		p := &page{sheet: s, number: i, cuts: cuts, labels: newField(), lines: newField()}
+		p := &page{sheet: s, number: i, cuts: cuts, labels: newField(), lines: newField(), dots: newField()}
 		pages = append(pages, p.draw(legend))
 	}
 	return pages

@@ -263,14 +263,15 @@ func checkOrder(t *testing.T, tl *Timeline) {
 	}
 }
 
-// checkPage wants arrows to point downwards, all shapes on the page, and texts
-// apart.
+// checkPage wants arrows to point downwards, all shapes on the page, texts apart,
+// and no cross below one.
 func checkPage(t *testing.T, d *drawing.Drawing, height float64) {
 	t.Helper()
 	if height > 0 && d.Height > max(height, leastHeight) {
 		t.Errorf("%s is %.0f high, more than %.0f", d.Title, d.Height, height)
 	}
 	var texts []drawing.Text
+	var crosses []quad
 	in := func(what any, points ...drawing.Point) {
 		for _, p := range points {
 			if p.X < 0 || p.Y < 0 || p.X > d.Width || p.Y > d.Height {
@@ -283,6 +284,9 @@ func checkPage(t *testing.T, d *drawing.Drawing, height float64) {
 		switch x := s.(type) {
 		case drawing.Line:
 			in(x, x.Points...)
+			if x.Width == 1.8 && len(x.Points) == 2 {
+				crosses = append(crosses, segment(x.Points[0], x.Points[1]))
+			}
 			if x.Arrow && x.Tip != "" && !slices.IsSortedFunc(x.Points, func(a, b drawing.Point) int { return cmp.Compare(a.Y, b.Y) }) {
 				t.Errorf("%s: arrow %q points up", d.Title, x.Tip)
 			}
@@ -301,6 +305,11 @@ func checkPage(t *testing.T, d *drawing.Drawing, height float64) {
 		for _, b := range texts[:i] {
 			if quad(a.Patch()).meets(quad(b.Patch())) {
 				t.Errorf("%s: %q lies over %q", d.Title, a.Text, b.Text)
+			}
+		}
+		for _, c := range crosses {
+			if quad(a.Patch()).meets(c) {
+				t.Errorf("%s: %q lies over a cross at %.0f, %.0f", d.Title, a.Text, c[0].X, c[0].Y)
 			}
 		}
 	}
