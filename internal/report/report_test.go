@@ -13,6 +13,7 @@ import (
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/internal/check"
 	"github.com/conchlock/conch/internal/report/document"
+	"github.com/conchlock/conch/internal/report/drawing"
 	"github.com/conchlock/conch/internal/report/story"
 	"github.com/conchlock/conch/internal/trace"
 	"github.com/conchlock/conch/internal/trace/tracetest"
@@ -399,5 +400,32 @@ func TestNoExits(t *testing.T) {
 		if n := len(r.lock.between(e)); n > 2*2 {
 			t.Fatalf("entry %d comes after %d holds that last, of 2 peers", e.number, n)
 		}
+	}
+}
+
+// TestPicturesOfManyPeers wants what is written in pictures to be large enough
+// for paper, where they are as wide as the text at most.
+func TestPicturesOfManyPeers(t *testing.T) {
+	const textWidth, least = 481, 4.6
+	dir := write(t, tracetest.Play(tracetest.Config{Seed: 1, Peers: 31, Entries: 1}))
+	d, err := Compose([]string{dir}, options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pictures := 0
+	for _, b := range d.Blocks {
+		f, ok := b.(document.Figure)
+		if !ok {
+			continue
+		}
+		pictures++
+		for _, s := range f.Drawing.Shapes {
+			if x, ok := s.(drawing.Text); ok && x.Size*min(1, textWidth/f.Drawing.Width) < least {
+				t.Fatalf("%s: %q is printed in %.1f points", f.Drawing.Title, x.Text, x.Size*textWidth/f.Drawing.Width)
+			}
+		}
+	}
+	if pictures == 0 {
+		t.Error("there is no picture")
 	}
 }

@@ -154,9 +154,10 @@ func (r *run) tellBoth(l *scannedLock, some, others []*entry) ([]told, error) {
 }
 
 // picture is the size of a picture of so many peers, in points. One that is
-// larger than the page is made smaller to fit.
+// wider than the page is made smaller to fit, so it must not be much wider, or
+// nobody can read in print what is written in it; many peers stand close together.
 func picture(peers int) (width, height float64) {
-	width = max(490, 75*float64(peers))
+	width = min(max(490, 75*float64(peers)), 700)
 	return width, 1.4 * width
 }
 

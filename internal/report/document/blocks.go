@@ -176,6 +176,7 @@ func (c *composer) paragraph(p Paragraph) {
 		inner := *c
 		inner.left, inner.wide = c.left+14, c.wide-26
 		strips := unbroken(inner.text(p.Text, bodyStyle, inner.wide))
+		whole(strips) // half a box looks like all of one
 		c.put(10, 12, c.ground(strips, 8, keyTint, drawing.Light.Message)...)
 	default:
 		c.put(0, 7, unbroken(c.text(p.Text, bodyStyle, c.wide))...)

@@ -147,7 +147,7 @@ func (c *composer) table(t Table) {
 	c.put(6, 13, strips...)
 }
 
-// whole keeps a table that is not long on one page, caption and all.
+// whole keeps what is not long on one page: a table with its caption, a frame.
 func whole(strips []strip) {
 	if high := repeated(strips); high < bodyHeight*0.4 {
 		together(strips)
