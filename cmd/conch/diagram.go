@@ -21,8 +21,12 @@ type diagramOptions struct {
 	output   string
 }
 
-// diagramWidth is that of a picture, in points; its height is what it needs.
-const diagramWidth = 760
+// The width of a picture, in points: at least diagramWidth, and for each peer
+// lifelineWidth, so that labels find room. Its height is what it needs.
+const (
+	diagramWidth  = 760
+	lifelineWidth = 60
+)
 
 func diagramCommand() *cobra.Command {
 	var o diagramOptions
@@ -104,7 +108,7 @@ func diagram(cmd *cobra.Command, dir string, o *diagramOptions) error {
 	if problem != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "conch: the traces have gaps, and so may the picture: %v\n", problem)
 	}
-	picture := timeline.Pages(diagramWidth, 0)[0]
+	picture := timeline.Pages(max(diagramWidth, lifelineWidth*float64(timeline.Peers())), 0)[0]
 	if err := picture.SVG(out); err != nil {
 		return err
 	}

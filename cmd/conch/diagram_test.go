@@ -64,6 +64,24 @@ func TestDiagram(t *testing.T) {
 	}
 }
 
+// TestWideDiagram wants room for the labels of many peers.
+func TestWideDiagram(t *testing.T) {
+	for peers, want := range map[int]string{3: `width="760"`, 9: `width="760"`, 20: `width="1200"`} {
+		dir := writeRun(t, tracetest.Play(tracetest.Config{Seed: 2, Peers: peers, Entries: 1}))
+		path := filepath.Join(t.TempDir(), "run.svg")
+		if code, _, stderr := runConch(t, "diagram", dir, "-o", path); code != exitOK {
+			t.Fatalf("%d peers: exit %d, %s", peers, code, stderr)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if head, _, _ := strings.Cut(string(text), "\n"); !strings.Contains(head, want) {
+			t.Errorf("%d peers: the picture begins with %s, want %s", peers, head, want)
+		}
+	}
+}
+
 // TestBadDiagram wants what is wrong to be named, and no file to be left.
 func TestBadDiagram(t *testing.T) {
 	two := writeRun(t, tracetest.Play(tracetest.Config{Seed: 2, Peers: 3, Entries: 3, Locks: 2}))

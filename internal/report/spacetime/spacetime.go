@@ -74,6 +74,9 @@ func (t *Timeline) Cut() bool { return t.cut || t.more > 0 }
 // Messages returns how many messages are drawn.
 func (t *Timeline) Messages() int { return len(t.arrows) }
 
+// Peers returns how many lifelines are drawn.
+func (t *Timeline) Peers() int { return len(t.peers) }
+
 // step is what a peer did at one moment: something happened, and the rest
 // followed from it.
 type step struct {
