@@ -82,10 +82,24 @@ var rules = []rule{
 		why:  "what `conch peer` can do, every program can do; cmd/conch imports beyond that only what reads a run's folder",
 		wrong: func(from, to string) bool {
 			allowed := []string{
-				"./", "./algo", "./algo/roster", "./discovery",
+				"./", "./algo", "./algo/roster", "./discovery", "./discovery/serf",
 				"./docs", "./internal/check", "./internal/compare", "./internal/sim", "./internal/state", "./internal/trace", "./internal/trace/export",
 			}
 			return under(from, "./cmd") && local(to) && !under(to, "./cmd") && !under(to, "./internal/report") && !slices.Contains(allowed, to)
+		},
+	},
+	{
+		name: "gossip is optional",
+		why:  "only who wants gossip pays for serf and what comes with it: programs and cmd/conch import discovery/serf, the library never",
+		wrong: func(from, to string) bool {
+			return under(to, "./discovery/serf") && !under(from, "./discovery/serf") && !under(from, "./cmd") && !under(from, "./bench")
+		},
+	},
+	{
+		name: "gossip knows nothing of locks",
+		why:  "it finds peers and decides nothing, so it needs names and addresses, and could serve another program",
+		wrong: func(from, to string) bool {
+			return under(from, "./discovery/serf") && local(to) && to != "./algo" && to != "./discovery"
 		},
 	},
 	{
@@ -102,6 +116,8 @@ var homes = map[string]string{
 	"codeberg.org/go-pdf/fpdf":          "./internal/report/document",
 	"github.com/anishathalye/porcupine": "./internal/chaos",
 	"github.com/cockroachdb/datadriven": "./algo/algotest",
+	"github.com/hashicorp/memberlist":   "./discovery/serf",
+	"github.com/hashicorp/serf":         "./discovery/serf",
 	"github.com/spf13/cobra":            "./cmd/conch",
 	"github.com/spf13/pflag":            "./cmd/conch",
 	"github.com/yuin/goldmark":          "./internal/report/document",
@@ -255,7 +271,14 @@ func TestImportRulesBite(t *testing.T) {
 		{"internal/node", module + "/internal/transport/memory", "the runtime knows no gRPC"},
 		{"internal/report", module + "/cmd/conch/story", "the command is a leaf"},
 		{"cmd/conch", module + "/internal/node", "the command uses the public API"},
+		{"", module + "/discovery/serf", "gossip is optional"},
+		{"internal/node", module + "/discovery/serf", "gossip is optional"},
+		{"discovery", module + "/discovery/serf", "gossip is optional"},
+		{"discovery/serf", module, "gossip knows nothing of locks"},
+		{"discovery/serf", module + "/internal/node", "gossip knows nothing of locks"},
+		{"discovery/serf", module + "/algo/ring", "gossip knows nothing of locks"},
 		{"discovery", "google.golang.org/grpc", "dependencies have one home"},
+		{"discovery", "github.com/hashicorp/serf/serf", "dependencies have one home"},
 		{"internal/state", "example.org/brand-new", "dependencies have one home"},
 		{"internal/node", "go.etcd.io/bbolt", "dependencies have one home"},
 
@@ -269,6 +292,11 @@ func TestImportRulesBite(t *testing.T) {
 		{"internal/transport/grpc", "google.golang.org/grpc/status", ""},
 		{"internal/nodes", module + "/internal/transport", ""},
 		{"bench", "google.golang.org/grpc", ""},
+		{"discovery/serf", "github.com/hashicorp/serf/serf", ""},
+		{"discovery/serf", "github.com/hashicorp/memberlist", ""},
+		{"discovery/serf", module + "/discovery", ""},
+		{"discovery/serf", module + "/algo", ""},
+		{"cmd/conch", module + "/discovery/serf", ""},
 		{"cmd/conch", module, ""},
 		{"cmd/conch", module + "/internal/check", ""},
 	} {
