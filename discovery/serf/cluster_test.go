@@ -115,6 +115,34 @@ func (p *peer) until(what string, ok func() bool) {
 	}
 }
 
+// heard returns the news so far.
+func (p *peer) heard() []discovery.News {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.news)
+}
+
+// warnings returns the warnings so far that have all of these words.
+func (p *peer) warnings(words ...string) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.matching(words)
+}
+
+// poll waits for something that nobody tells.
+func (p *peer) poll(what string, ok func() bool) {
+	p.t.Helper()
+	tick, late := time.NewTicker(5*time.Millisecond), time.After(patience)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-late:
+			p.t.Fatalf("%s waits in vain for %s", p.name, what)
+		}
+	}
+}
+
 // finds waits until exactly these are there.
 func (p *peer) finds(names ...string) {
 	p.t.Helper()
@@ -142,18 +170,14 @@ func (p *peer) hears(name string, kind discovery.NewsKind) discovery.News {
 // warned waits for a warning with all of these words.
 func (p *peer) warned(words ...string) {
 	p.t.Helper()
-	p.until(fmt.Sprintf("a warning %q", words), func() bool { return p.count(words...) > 0 })
+	p.until(fmt.Sprintf("a warning %q", words), func() bool { return len(p.matching(words)) > 0 })
 }
 
-// count counts the warnings with these words. The caller holds the lock.
-func (p *peer) count(words ...string) int {
-	n := 0
-	for _, w := range p.warns {
-		if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(w, word) }) {
-			n++
-		}
-	}
-	return n
+// matching is warnings for who holds the lock.
+func (p *peer) matching(words []string) []string {
+	return slices.DeleteFunc(slices.Clone(p.warns), func(w string) bool {
+		return slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(w, word) })
+	})
 }
 
 func TestFindAndLeave(t *testing.T) {
@@ -178,7 +202,9 @@ func TestFindAndLeave(t *testing.T) {
 	b.crash()
 	n := a.hears("b", discovery.Failed)
 	t.Logf("the failure of b was noticed after %v: %s", time.Since(begin), n.Reason)
-	if len(a.warns)+len(b.warns)+len(c.warns) > 0 {
-		t.Errorf("warnings: %q %q %q", a.warns, b.warns, c.warns)
+	for _, p := range []*peer{a, b, c} {
+		if w := p.warnings(); len(w) > 0 {
+			t.Errorf("%s has warned %q", p.name, w)
+		}
 	}
 }

@@ -139,10 +139,11 @@ func (g *gate) namesake(m *serf.Member, addr netip.AddrPort, listed bool) (err e
 		return nil, false
 	}
 	err = fmt.Errorf("there are two peers of the name %s: here at %s, and at %s", g.name, g.own, addr)
-	if g.joining {
+	switch {
+	case g.joining:
 		g.rival = addr
-	} else {
-		g.said.once("namesake "+addr.Addr().String(), fmt.Sprintf("somebody at %s says to be %s too, and is not let in: stop it or give it another name", addr, g.name))
+	case !g.homeless: // else this peer is the one who is not let in
+		g.said.once("namesake "+addr.String(), fmt.Sprintf("somebody at %s says to be %s too, and is not let in: stop it or give it another name", addr, g.name))
 	}
 	return err, true
 }

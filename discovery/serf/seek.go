@@ -243,6 +243,7 @@ func (s *seeker) join(ctx context.Context, addr netip.AddrPort) error {
 		s.said.once("rival "+rival.String(), fmt.Sprintf("%s already runs at %s: stop it or take another name; trying again", s.self, rival))
 		return errSaid
 	}
+	s.said.once("elsewhere "+rival.String(), fmt.Sprintf("the others believe %s to be at %s, where it does not answer: it gets in when they have noticed; trying again", s.self, rival))
 	s.gate.begin(rival)
 	_, err = s.agent.Join([]string{addr.String()}, true)
 	s.gate.end()
@@ -252,11 +253,20 @@ func (s *seeker) join(ctx context.Context, addr netip.AddrPort) error {
 // errSaid is the failure of an attempt that has been explained already.
 var errSaid = fmt.Errorf("said")
 
+// pings is how many packets have to be lost, or to be late, until somebody is taken
+// for dead.
+const pings = 3
+
 // ping says whether somebody answers at an address by UDP, of that name or, without
-// one, any.
+// one, any. Memberlist adds to a ping what it has to tell, so whoever has this peer's
+// name hears of it, too.
 func (s *seeker) ping(name string, addr netip.AddrPort) bool {
-	_, err := s.agent.Memberlist().Ping(name, net.UDPAddrFromAddrPort(addr))
-	return err == nil
+	for range pings {
+		if _, err := s.agent.Memberlist().Ping(name, net.UDPAddrFromAddrPort(addr)); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // report says why nobody was found, once.

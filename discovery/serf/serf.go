@@ -130,9 +130,9 @@ func (s Source) Find(ctx context.Context, self discovery.Self, told func(discove
 	r := &search{
 		addr: at.advertise.String(), agent: agent, wire: w, gate: g, said: said, events: events,
 		view: newView(self.Name, said), self: self, told: told, changed: make(chan struct{}, 1),
-		seeker: newSeeker(self.Name, at, s, seen, agent, g, said),
+		seeker: newSeeker(self.Name, at, s, seen, agent, g, said), keys: keys,
 	}
-	r.start(keys, s.Network)
+	r.start(s.Network.pace())
 	return r, nil
 }
 
@@ -168,6 +168,7 @@ type search struct {
 	self   discovery.Self
 	told   func(discovery.News)
 	seeker *seeker
+	keys   *keyring
 
 	changed chan struct{} // members have changed
 	cancel  context.CancelFunc
@@ -181,14 +182,14 @@ type search struct {
 func (r *search) Addr() string { return r.addr }
 
 // start begins the four loops of a search. Each owns what it works on.
-func (r *search) start(keys *keyring, n Network) {
+func (r *search) start(p pace) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	r.drained.Go(r.drain)
 	r.work.Go(func() { r.tell(ctx) })
 	r.work.Go(func() { r.seeker.run(ctx) })
-	if keys.ring != nil {
-		r.work.Go(func() { keys.watch(ctx, n.pace().keys) })
+	if r.keys.ring != nil {
+		r.work.Go(func() { r.keys.watch(ctx, p.keys) })
 	}
 }
 
