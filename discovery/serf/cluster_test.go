@@ -33,6 +33,7 @@ type peer struct {
 type settings struct {
 	source Source
 	self   discovery.Self
+	told   func(discovery.News)
 }
 
 type setting func(*settings)
@@ -63,11 +64,12 @@ func try(t *testing.T, name string, set ...setting) (*peer, error) {
 		self: discovery.Self{
 			Name: name, Addr: "127.0.0.1:7400", Incarnation: 1, Cluster: "test", Algorithm: "relay", Voter: true, Warn: p.warn,
 		},
+		told: p.hear,
 	}
 	for _, f := range set {
 		f(&s)
 	}
-	found, err := s.source.Find(context.Background(), s.self, p.hear)
+	found, err := s.source.Find(context.Background(), s.self, s.told)
 	if err != nil {
 		return nil, err
 	}
@@ -196,12 +198,16 @@ func TestFindAndLeave(t *testing.T) {
 		t.Error(err)
 	}
 	t.Logf("leaving took %v", time.Since(begin))
+	after := len(c.heard())
 	a.hears("c", discovery.Left)
 	b.hears("c", discovery.Left)
 	begin = time.Now()
 	b.crash()
 	n := a.hears("b", discovery.Failed)
 	t.Logf("the failure of b was noticed after %v: %s", time.Since(begin), n.Reason)
+	if n := len(c.heard()); n != after || c.Leave() != nil {
+		t.Errorf("c has heard %d pieces of news after it left", n-after)
+	}
 	for _, p := range []*peer{a, b, c} {
 		if w := p.warnings(); len(w) > 0 {
 			t.Errorf("%s has warned %q", p.name, w)

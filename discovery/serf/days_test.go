@@ -31,6 +31,7 @@ func freeAddr(t *testing.T, host string) string {
 
 // TestNobodyThere joins an address where nobody is until later, and says so once.
 func TestNobodyThere(t *testing.T) {
+	t.Parallel()
 	addr := freeAddr(t, "127.0.0.1")
 	f := newFabric()
 	var dials atomic.Int32
@@ -137,6 +138,7 @@ func TestOneName(t *testing.T) {
 // TestRestart starts a peer again that has crashed: at the same address it is back
 // at once, at another one when the old one is known to be dead.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	a := start(t, "a")
 	d := start(t, "d", joining(a.Addr()), incarnation(1))
 	a.finds("d")

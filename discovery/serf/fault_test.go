@@ -82,6 +82,7 @@ func hasty(s *settings) {
 // other, and mends the network: all find all. Serf alone does not get over this
 // (hashicorp/serf, issues 333 and 605).
 func TestLongPartition(t *testing.T) {
+	t.Parallel()
 	f := newFabric()
 	a := start(t, "a", f.over, hasty)
 	b := start(t, "b", f.over, hasty, joining(a.Addr()))
@@ -111,6 +112,7 @@ func TestLongPartition(t *testing.T) {
 
 // TestUDPBlocked has three peers find each other by TCP alone.
 func TestUDPBlocked(t *testing.T) {
+	t.Parallel()
 	f := newFabric()
 	f.lose(func(from, to, kind string) bool { return kind == "udp" })
 	a := start(t, "a", f.over)

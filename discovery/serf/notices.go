@@ -46,6 +46,13 @@ func (n *notices) once(key, text string) {
 	hint(n.wake)
 }
 
+// has says whether something was said under the key.
+func (n *notices) has(key string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.said[key]
+}
+
 // over says that what was said under the key is not so any more: if it comes back,
 // it is said again.
 func (n *notices) over(key string) {
@@ -82,6 +89,7 @@ var known = []string{
 	"Refuting", "Shutdown without a Leave", "timeout waiting", "timeout while waiting", "ignoring alive message",
 	"Failed push/pull merge", "onflict", "Failed fallback TCP ping", "Push/Pull with", "failed to resolve", "unexpected node",
 	"Failed to send UDP", "Failed to send gossip", "Failed to send indirect", "Bad state when leave", "Failed to send ack",
+	"Error reading UDP packet",
 }
 
 // Write takes a line of a library.

@@ -278,6 +278,7 @@ func (s *seeker) report(t *target, err error) {
 		s.said.once("key "+t.addr, keyTrouble(t.addr))
 	case t.name != "" || t == &s.home:
 		// That it does not answer is in the news.
+	case s.said.has("nobody " + t.addr): // without pings
 	case !strings.Contains(text, "dial "):
 		s.said.once("nobody "+t.addr, fmt.Sprintf("somebody at %s answers, and does not gossip as Conch does (%s): is that the port of the gossip? Trying for as long as it takes", t.addr, text))
 	case s.ping("", t.addrs[len(t.addrs)-1]):

@@ -18,7 +18,6 @@ package serf
 import (
 	"context"
 	"fmt"
-	"io"
 	"log"
 	"net/netip"
 	"sync"
@@ -106,13 +105,14 @@ func (s Source) Find(ctx context.Context, self discovery.Self, told func(discove
 	if err != nil {
 		return nil, err
 	}
-	w, err := listen(at.bind, log.New(io.Discard, "", 0))
+	logger := log.New(&lines{said: said}, "", 0)
+	w, err := listen(at.bind, logger)
 	if err != nil {
 		return nil, fmt.Errorf("gossip on %s: %w; is another peer there? Give each its own address (Source.Bind, --serf-addr)", at.bind, err)
 	}
 	at = at.on(w.port())
 	g := newGate(self, at.advertise, said)
-	conf := s.Network.config(w, at, keys.ring, log.New(&lines{said: said}, "", 0))
+	conf := s.Network.config(w, at, keys.ring, logger)
 	conf.NodeName, conf.Tags, conf.Merge = self.Name, tags, g
 	events := make(chan serf.Event, eventBuffer)
 	conf.EventCh = events
