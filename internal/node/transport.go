@@ -30,6 +30,20 @@ type Transport interface {
 	// Start begins to make links and to call h. Calls about one peer come one
 	// after the other; calls about different peers may come at once.
 	Start(h Handler) error
+	// Add begins to make links with a peer that has no vote, where such peers
+	// come and go: h may be told of it before Add returns. Remove ends the
+	// links with it. What was still on them is given to Dropped, what is sent
+	// on them later is discarded; h is not told that the peer is down. When
+	// Remove returns, no call of h about the peer is under way or will come,
+	// unless it is added again: that is a new beginning, in which h may even
+	// be told of an earlier incarnation than before.
+	//
+	// Both do nothing when that is so already, nor for this peer itself, nor
+	// for those that it was started with: they are always there. They wait for
+	// calls of h, so they must not be called from within one, nor while
+	// anything is held that h waits for.
+	Add(peer algo.PeerName)
+	Remove(peer algo.PeerName)
 	// Close drains the links for a short while, ends them, and returns when
 	// no call of h is under way or will ever come again.
 	Close() error
@@ -48,7 +62,7 @@ type Contact struct {
 	Peer        algo.PeerName
 	Incarnation algo.Incarnation // to which the link leads
 	Clock       algo.Time        // where the Lamport clock of that incarnation started
-	KnewMe      bool             // it has known an earlier incarnation of this peer
+	KnewMe      bool             // it has known an earlier incarnation of this peer, and has not removed it since
 	Link        Link
 }
 
@@ -56,7 +70,8 @@ type Contact struct {
 // long, and none calls back into the transport except to Send.
 type Handler interface {
 	// Contact announces a link. It replaces every earlier link to that peer; no
-	// packet of an earlier one is received afterwards.
+	// packet of an earlier one is received afterwards, nor is one that came on
+	// an earlier one received again.
 	Contact(c Contact)
 	// Receive hands over packets of the link, in order. The slice is the
 	// transport's again after the call.

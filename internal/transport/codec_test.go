@@ -208,6 +208,34 @@ func TestCodec(t *testing.T) {
 	}
 }
 
+// hellos are an empty one, and one in which everything is set.
+func hellos() []*link.Hello {
+	return []*link.Hello{{}, {
+		Version: 3, VersionMin: 2, Cluster: "c", Algorithm: "relay", Open: true, Members: []link.Member{{Name: "a", Votes: 1}, {Name: "b"}},
+		TTL: 5, Drift: 7, From: "a", To: "b", Incarnation: 9, Clock: 11, Known: 13, Process: 1<<64 - 1, KnownProcess: 17, KnewEarlier: true, Floor: 19,
+	}}
+}
+
+// What is said in a hello is heard, all of it.
+func TestHello(t *testing.T) {
+	full := reflect.ValueOf(*hellos()[1])
+	for i := range full.NumField() {
+		if full.Field(i).IsZero() {
+			t.Errorf("no sample says %s", full.Type().Field(i).Name)
+		}
+	}
+	for _, h := range hellos() {
+		bytes, err := proto.Marshal(encodeHello(h))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got wire.Hello
+		if err := proto.Unmarshal(bytes, &got); err != nil || !reflect.DeepEqual(decodeHello(&got), h) {
+			t.Errorf("%v came back as %v, %v", h, decodeHello(&got), err)
+		}
+	}
+}
+
 // There is a sample of every kind of message in the schema, so that the fuzzer
 // begins with each.
 func TestSamples(t *testing.T) {
@@ -259,6 +287,13 @@ func FuzzDecode(f *testing.F) {
 		}
 		f.Add(bytes)
 	}
+	for _, h := range hellos() {
+		bytes, err := proto.Marshal(encodeHello(h))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(bytes)
+	}
 	decoder := newDecoder() // keeps names from input to input, as on a stream
 	f.Fuzz(func(t *testing.T, bytes []byte) {
 		var answer wire.Answer
@@ -267,7 +302,10 @@ func FuzzDecode(f *testing.F) {
 		}
 		var hello wire.Hello
 		if proto.Unmarshal(bytes, &hello) == nil {
-			decodeHello(&hello)
+			h := decodeHello(&hello)
+			if again := decodeHello(encodeHello(h)); !reflect.DeepEqual(again, h) {
+				t.Errorf("%v came back as %v", h, again)
+			}
 		}
 		var batch wire.Batch
 		if proto.Unmarshal(bytes, &batch) != nil {

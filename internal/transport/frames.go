@@ -19,6 +19,7 @@ func encodeHello(h *link.Hello) *wire.Hello {
 		VersionMin:  h.VersionMin,
 		Cluster:     h.Cluster,
 		Algorithm:   h.Algorithm,
+		Open:        h.Open,
 		TtlNs:       int64(h.TTL),
 		DriftPpm:    h.Drift,
 		From:        string(h.From),
@@ -28,6 +29,7 @@ func encodeHello(h *link.Hello) *wire.Hello {
 		KnewEarlier: h.KnewEarlier,
 		Process:     h.Process, KnownProcess: h.KnownProcess,
 		Clock: uint64(h.Clock),
+		Floor: h.Floor,
 	}
 	for _, m := range h.Members {
 		hello.Members = append(hello.Members, &wire.Member{Name: string(m.Name), Votes: uint32(m.Votes)})
@@ -42,6 +44,7 @@ func decodeHello(h *wire.Hello) *link.Hello {
 		VersionMin:  h.GetVersionMin(),
 		Cluster:     h.GetCluster(),
 		Algorithm:   h.GetAlgorithm(),
+		Open:        h.GetOpen(),
 		TTL:         time.Duration(h.GetTtlNs()),
 		Drift:       h.GetDriftPpm(),
 		From:        algo.PeerName(h.GetFrom()),
@@ -51,6 +54,7 @@ func decodeHello(h *wire.Hello) *link.Hello {
 		KnewEarlier: h.GetKnewEarlier(),
 		Process:     h.GetProcess(), KnownProcess: h.GetKnownProcess(),
 		Clock: algo.Time(h.GetClock()),
+		Floor: h.GetFloor(),
 	}
 	for _, m := range h.GetMembers() {
 		hello.Members = append(hello.Members, link.Member{Name: algo.PeerName(m.GetName()), Votes: int(m.GetVotes())})

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/conchlock/conch/algo"
-	"github.com/conchlock/conch/internal/node"
 	"github.com/conchlock/conch/internal/transport"
 	"github.com/conchlock/conch/internal/transport/link"
 	"github.com/conchlock/conch/internal/transport/linktest"
@@ -16,14 +15,15 @@ import (
 
 // network is real gRPC over loopback, with a proxy on each way.
 type network struct {
-	t    *testing.T
-	ways map[[2]algo.PeerName]*proxy
+	t        *testing.T
+	ways     map[[2]algo.PeerName]*proxy
+	unlisted map[algo.PeerName]bool
 }
 
 var names = []algo.PeerName{"a", "b", "c"}
 
 func newNetwork(t *testing.T) *network {
-	n := &network{t: t, ways: make(map[[2]algo.PeerName]*proxy)}
+	n := &network{t: t, ways: make(map[[2]algo.PeerName]*proxy), unlisted: make(map[algo.PeerName]bool)}
 	for _, from := range names {
 		for _, to := range names {
 			if from != to {
@@ -43,6 +43,9 @@ func newNetwork(t *testing.T) *network {
 func (n *network) config(c link.Config) transport.Config {
 	peers := make(map[algo.PeerName]string)
 	for name := range c.Votes {
+		if n.unlisted[name] {
+			continue
+		}
 		if p := n.ways[[2]algo.PeerName{c.Self, name}]; p != nil {
 			peers[name] = p.addr()
 		} else if name != c.Self {
@@ -50,12 +53,12 @@ func (n *network) config(c link.Config) transport.Config {
 		}
 	}
 	return transport.Config{
-		Self: c.Self, Incarnation: c.Incarnation, Listen: "127.0.0.1:0", Peers: peers, Votes: c.Votes,
+		Self: c.Self, Incarnation: c.Incarnation, Listen: "127.0.0.1:0", Peers: peers, Open: c.Open, Votes: c.Votes,
 		Cluster: c.Cluster, Algorithm: c.Algorithm, TTL: c.TTL, Drift: c.Drift, Outdated: c.Outdated, Logger: c.Logger, Seed: c.Seed, Limits: c.Limits,
 	}
 }
 
-func (n *network) Transport(cfg link.Config, stray bool) node.Transport {
+func (n *network) Transport(cfg link.Config, stray bool) linktest.Transport {
 	t, err := transport.New(n.config(cfg))
 	if err != nil {
 		n.t.Fatal(err)
@@ -73,6 +76,16 @@ func (n *network) to(name algo.PeerName, f func(*proxy)) {
 			p.change(func() { f(p) })
 		}
 	}
+}
+
+func (n *network) Unlist(name algo.PeerName) { n.unlisted[name] = true }
+
+func (n *network) Where(from, to algo.PeerName) string {
+	return n.ways[[2]algo.PeerName{from, to}].addr()
+}
+
+func (n *network) Address(t linktest.Transport) string {
+	return t.(*transport.Transport).Addr().String()
 }
 
 func (n *network) Cut(from, to algo.PeerName) {

@@ -41,14 +41,15 @@ const hangUpTime = 3 * time.Second
 const handshakeTime = 10 * time.Second
 
 // Config says what a transport is for. All peers of a cluster must agree on
-// the names in Peers, on Votes, Cluster, Algorithm, TTL and Drift.
+// Open, Votes, Cluster, Algorithm, TTL and Drift.
 type Config struct {
 	Self        algo.PeerName
 	Incarnation algo.Incarnation
 	Clock       algo.Time                // where the Lamport clock of this incarnation starts
 	Listen      string                   // address to listen on, HOST:PORT
-	Peers       map[algo.PeerName]string // where each peer is reached (Self may be left out); read from Start on
-	Votes       map[algo.PeerName]int    // of each peer in quorums; nil gives everyone one
+	Peers       map[algo.PeerName]string // where each peer is reached, as far as that is known (Self may be left out); read from Start on
+	Open        bool                     // peers without a vote come and go, by Add and Remove
+	Votes       map[algo.PeerName]int    // of each peer in quorums (if Open, of those with a vote, and of Self); nil gives everyone one
 	Cluster     string
 	Algorithm   string
 	TTL         time.Duration // of leases; heartbeats come every TTL/8
@@ -115,6 +116,7 @@ func linkConfig(cfg Config) link.Config {
 		Self:        cfg.Self,
 		Incarnation: cfg.Incarnation,
 		Clock:       cfg.Clock,
+		Open:        cfg.Open,
 		Votes:       votes,
 		Cluster:     cfg.Cluster,
 		Algorithm:   cfg.Algorithm,
@@ -163,19 +165,40 @@ func (t *Transport) Close() error {
 	return err
 }
 
+// Add implements node.Transport.
+func (t *Transport) Add(peer algo.PeerName) { t.links.Add(peer) }
+
+// Remove implements node.Transport. It also forgets what Locate said.
+func (t *Transport) Remove(peer algo.PeerName) { t.links.Remove(peer) }
+
+// Locate says where a peer is dialed from now on, HOST:PORT. A link that is up
+// stays as it is, since what is said here may be wrong; if it is down, the peer is
+// dialed at once. What is said of a peer before it is added, counts once it is;
+// Remove forgets it. Locate, Retry and Rest must not be called from a call of
+// Handler, nor while anything is held that such a call waits for.
+func (t *Transport) Locate(peer algo.PeerName, addr string) { t.links.Locate(peer, addr) }
+
+// Retry is a hint that a peer is there again: if it is not being dialed, it is at
+// once.
+func (t *Transport) Retry(peer algo.PeerName) { t.links.Retry(peer) }
+
+// Rest is a hint that a peer is not there (or, after all, is): attempts to reach
+// it become rare, until Retry, Locate or a stream from it says otherwise.
+func (t *Transport) Rest(peer algo.PeerName, rests bool) { t.links.Rest(peer, rests) }
+
 // Where implements link.Carrier.
 func (t *Transport) Where(to algo.PeerName) string { return t.peers[to] }
 
 // Dial implements link.Carrier. Every attempt has a connection of its own, so
 // that the pauses between attempts are package link's alone, and a stream says
 // something about the address as it is now.
-func (t *Transport) Dial(ctx context.Context, to algo.PeerName) (link.Stream, error) {
+func (t *Transport) Dial(ctx context.Context, _ algo.PeerName, addr string) (link.Stream, error) {
 	var dialer net.Dialer
-	tcp, err := dialer.DialContext(ctx, "tcp", t.peers[to])
+	tcp, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, cause(err)
 	}
-	conn, err := grpc.NewClient("passthrough:///"+t.peers[to],
+	conn, err := grpc.NewClient("passthrough:///"+addr,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(once(tcp)),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxFrame), grpc.MaxCallSendMsgSize(maxFrame)),

@@ -37,6 +37,13 @@ const (
 	// maximum, less a random part of up to half.
 	pauseMin = 50 * time.Millisecond
 	pauseMax = 2 * time.Second
+	// pauseRest is that maximum while the peer is taken for dead. It still is
+	// looked for: whoever takes it for dead may be wrong.
+	pauseRest = 30 * time.Second
+
+	// maxSession bounds the sessions that another peer may speak of, so that
+	// numbers that grow from there never wrap.
+	maxSession = 1 << 62
 
 	// drainTime bounds how long Close waits until others have acknowledged.
 	drainTime = 2 * time.Second
@@ -47,14 +54,18 @@ const (
 )
 
 // Config says what a transport is for. All peers of a cluster must agree on
-// Cluster, Algorithm, Votes, TTL and Drift: their handshakes see to it.
+// Cluster, Algorithm, Open, Votes, TTL and Drift: their handshakes see to it.
 type Config struct {
 	Self        algo.PeerName
 	Incarnation algo.Incarnation
 	// Clock is where the Lamport clock of this incarnation starts: at or above
 	// every time that earlier ones used.
 	Clock algo.Time
-	// Votes names all peers, Self too, and how many votes each has in quorums.
+	// Open lets peers without a vote come and go, by Add and Remove. In a
+	// closed cluster these do nothing.
+	Open bool
+	// Votes says how many votes each peer has in quorums. It names all peers,
+	// Self too. If Open, it names only those with a vote, and Self.
 	Votes     map[algo.PeerName]int
 	Cluster   string
 	Algorithm string
@@ -96,9 +107,12 @@ func (c *Config) validate() error {
 	if _, ok := c.Votes[c.Self]; !ok {
 		return fmt.Errorf("peer %s is not in its own list of peers", c.Self)
 	}
-	for name := range c.Votes {
+	for name, votes := range c.Votes {
 		if err := name.Check(); err != nil {
 			return err
+		}
+		if c.Open && votes == 0 && name != c.Self {
+			return fmt.Errorf("%s has no vote, and where peers without a vote come and go, the list of voters does not name them", name)
 		}
 	}
 	if c.Incarnation == 0 {
@@ -119,10 +133,13 @@ func (c *Config) validate() error {
 	return nil
 }
 
+// members returns those on whom all peers must agree.
 func (c *Config) members() []Member {
 	var members []Member
 	for name, votes := range c.Votes {
-		members = append(members, Member{name, votes})
+		if votes > 0 || !c.Open {
+			members = append(members, Member{name, votes})
+		}
 	}
 	slices.SortFunc(members, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
 	return members

@@ -21,10 +21,11 @@ type Stream interface {
 
 // Carrier makes streams.
 type Carrier interface {
-	// Dial opens a stream to the peer's configured address. The stream breaks
-	// when ctx ends.
-	Dial(ctx context.Context, to algo.PeerName) (Stream, error)
-	// Where says, for people, where Dial looks for the peer.
+	// Dial opens a stream to a peer at an address. The stream breaks when ctx
+	// ends.
+	Dial(ctx context.Context, to algo.PeerName, addr string) (Stream, error)
+	// Where says where a peer is looked for while nobody has said, by Locate,
+	// where it is. Empty: nowhere.
 	Where(to algo.PeerName) string
 }
 
@@ -63,7 +64,8 @@ type Hello struct {
 	VersionMin  uint32 // and the oldest
 	Cluster     string
 	Algorithm   string
-	Members     []Member // sorted by name
+	Open        bool     // see Config.Open
+	Members     []Member // sorted by name; if Open, those with a vote
 	TTL         time.Duration
 	Drift       int64 // in parts per million
 	From        algo.PeerName
@@ -83,6 +85,10 @@ type Hello struct {
 	// KnewEarlier, in a welcome: this peer has had contact with an incarnation
 	// of the other before the one that says hello.
 	KnewEarlier bool
+
+	// Floor: sessions with the other begin above it. Both begin above the larger
+	// of the two, so that they agree on the first one and need no second.
+	Floor uint64
 }
 
 // Member is a peer as far as it belongs to the cluster's identity.
@@ -104,6 +110,8 @@ const (
 	CauseTwins       // two processes run under one name
 	CauseIncarnation // a later incarnation of one of the two is known
 	CauseDrift
+	CauseOpen    // only one of the two clusters is open
+	CauseUnknown // not found yet, which time may mend
 )
 
 // Refusal says why there is no link, and how to mend it.

@@ -8,20 +8,23 @@ import (
 )
 
 // hello says who this peer is to another.
-func (t *Transport) hello(to algo.PeerName) *Hello {
+func (p *peer) hello() *Hello {
+	t := p.t
 	return &Hello{
 		Version:     Version,
 		VersionMin:  VersionMin,
 		Cluster:     t.cfg.Cluster,
 		Algorithm:   t.cfg.Algorithm,
+		Open:        t.cfg.Open,
 		Members:     t.members,
 		TTL:         t.cfg.TTL,
 		Drift:       t.cfg.Drift,
 		From:        t.cfg.Self,
-		To:          to,
+		To:          p.name,
 		Incarnation: t.cfg.Incarnation,
 		Clock:       t.cfg.Clock,
 		Process:     t.process,
+		Floor:       p.floor,
 	}
 }
 
@@ -50,8 +53,18 @@ func (t *Transport) check(h *Hello) *Refusal {
 	if h.From == self {
 		return refuse(CauseTwins, "incarnations %d and %d both run under the name %s: stop one of the two processes", t.cfg.Incarnation, h.Incarnation, self)
 	}
+	if h.Open != t.cfg.Open {
+		fixed, finds := self, h.From
+		if t.cfg.Open {
+			fixed, finds = h.From, self
+		}
+		return refuse(CauseOpen, "%s has a fixed list of peers, %s finds them as they come and go: give a list to all peers, or to none", fixed, finds)
+	}
 	if diff := compareMembers(self, t.members, h.From, h.Members); diff != "" {
-		return refuse(CauseMembers, "%s: give all peers the same list, and the same voters", diff)
+		if t.cfg.Open {
+			return refuse(CauseMembers, "the voters of %s and %s differ: %s: give all peers the same voters", self, h.From, diff)
+		}
+		return refuse(CauseMembers, "the lists of peers of %s and %s differ: %s: give all peers the same list, and the same voters", self, h.From, diff)
 	}
 	if h.Algorithm != t.cfg.Algorithm {
 		return refuse(CauseAlgorithm, "%s runs the algorithm %s, %s runs %q: start all peers with the same one", self, t.cfg.Algorithm, h.From, short(h.Algorithm))
@@ -91,10 +104,7 @@ func compareMembers(self algo.PeerName, ours []Member, other algo.PeerName, thei
 			i, j = i+1, j+1
 		}
 	}
-	if diffs == nil {
-		return ""
-	}
-	return fmt.Sprintf("the lists of peers of %s and %s differ: %s", self, other, strings.Join(diffs, ", "))
+	return strings.Join(diffs, ", ")
 }
 
 // votes writes how many there are.

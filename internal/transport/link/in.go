@@ -180,9 +180,9 @@ func (in *incoming) hello(h *Hello) error {
 	if r := t.check(h); r != nil {
 		return in.refuse(r)
 	}
-	p := t.peers[h.From]
+	p := t.peer(h.From)
 	if p == nil {
-		return in.refuse(&Refusal{CauseName, fmt.Sprintf("%s is in nobody's list of peers: add it to all of them", h.From)})
+		return in.refuse(t.unknown(h.From))
 	}
 	if t.outdated(h) {
 		p.kick() // to hear it at that peer's address: anybody can say hello
@@ -190,6 +190,15 @@ func (in *incoming) hello(h *Hello) error {
 	}
 	in.peer, in.incarnation, in.process = p, h.Incarnation, h.Process
 	return p.greet(in)
+}
+
+// unknown refuses somebody who is none of the peers. Who has not been added will
+// be, once word of it has come here: then it is dialed, and not before.
+func (t *Transport) unknown(name algo.PeerName) *Refusal {
+	if t.cfg.Open {
+		return &Refusal{CauseUnknown, fmt.Sprintf("%s has not found %s yet: it is looked for", t.cfg.Self, name)}
+	}
+	return &Refusal{CauseName, fmt.Sprintf("%s is in nobody's list of peers: add it to all of them", name)}
 }
 
 // outdated says that the other side knows a later incarnation of this peer, or
@@ -203,11 +212,14 @@ func (t *Transport) outdated(h *Hello) bool {
 func (p *peer) greet(in *incoming) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.gone { // since hello has looked
+		return in.refuse(p.t.unknown(p.name))
+	}
 	live := p.out.liveLocked()
 	if live && in.incarnation == p.stray {
 		return in.refuse(p.twinsRefusal(in.incarnation))
 	}
-	welcome := p.t.hello(p.name)
+	welcome := p.hello()
 	welcome.Known, welcome.KnownProcess = p.known, p.process
 	welcome.KnewEarlier = p.met != 0 && p.met < in.incarnation
 	in.push(Frame{Kind: WelcomeFrame, Hello: welcome}) // an older one learns from it that it is
@@ -229,7 +241,7 @@ func (p *peer) greet(in *incoming) error {
 			p.out.cancel(errAgain)
 		}
 	}
-	p.kick()
+	p.arouse()
 	return nil
 }
 
@@ -237,7 +249,7 @@ var errReplaced = errors.New("another stream has taken its place")
 
 func (p *peer) twinsRefusal(claimed algo.Incarnation) *Refusal {
 	return &Refusal{CauseTwins, fmt.Sprintf("the peer at %s is incarnation %d of %s, another one says that it is incarnation %d: are two processes running under the name %s?",
-		p.t.carrier.Where(p.name), p.known, p.name, claimed, p.name)}
+		p.t.where(p.name), p.known, p.name, claimed, p.name)}
 }
 
 // settleLocked decides about a stream that was pending.
@@ -257,7 +269,7 @@ func (p *peer) settleLocked(in *incoming) {
 // activateLocked lets in carry packets from now on.
 func (p *peer) activateLocked(in *incoming) {
 	if p.link == nil {
-		p.newLinkLocked(max(1, p.session))
+		p.newLinkLocked(p.session)
 	}
 	if p.in != nil {
 		p.in.cancel(errReplaced)

@@ -17,6 +17,7 @@ import (
 // goroutine writes, one reads.
 type outgoing struct {
 	peer   *peer
+	addr   string // where it is dialed
 	began  time.Time
 	asked  time.Time // when the Hello was sent; set before anything can be heard
 	ctx    context.Context
@@ -38,9 +39,15 @@ func (o *outgoing) liveLocked() bool { return o != nil && o.welcomed && o.ctx.Er
 // errAgain ends a stream only so that another one is dialed.
 var errAgain = errors.New("the handshake begins anew")
 
-// run dials the peer for as long as the transport is open.
+// run dials the peer until it is removed or the transport is closed.
 func (p *peer) run() {
-	for attempt := 0; !p.t.drains(); attempt++ {
+	defer close(p.done)
+	for attempt := 0; !p.t.drains() && p.ctx.Err() == nil; attempt++ {
+		if p.t.where(p.name) == "" {
+			p.awaitAddress()
+			attempt = -1
+			continue
+		}
 		o := p.dial()
 		p.watch(o)
 		if p.outEnded(o) {
@@ -52,12 +59,34 @@ func (p *peer) run() {
 	}
 }
 
+// awaitAddress waits for a reason to look whether there is an address now.
+func (p *peer) awaitAddress() {
+	p.mu.Lock()
+	p.updateLocked(fmt.Sprintf("nobody has said yet where %s is", p.name))
+	p.mu.Unlock()
+	for {
+		select {
+		case <-p.redial:
+			return
+		case <-p.wake:
+			p.sweep()
+		case <-p.t.draining:
+			return
+		case <-p.ctx.Done():
+			return
+		}
+	}
+}
+
 // pause waits before the next attempt. It returns true if it was cut short,
-// because the peer has shown that it is there.
+// because the peer has shown that it is there, or is said to be.
 func (p *peer) pause(attempt int, began time.Time) bool {
 	d := pauseMax
+	if p.resting.Load() {
+		d = pauseRest
+	}
 	if attempt < 10 {
-		d = min(pauseMax, pauseMin<<attempt)
+		d = min(d, pauseMin<<attempt)
 	}
 	d = d/2 + time.Duration(p.rand.Int64N(int64(d/2)))
 	timer := time.NewTimer(d)
@@ -76,17 +105,20 @@ func (p *peer) pause(attempt int, began time.Time) bool {
 			p.sweep()
 		case <-p.t.draining:
 			return true
+		case <-p.ctx.Done():
+			return true
 		}
 	}
 }
 
 // dial begins an attempt.
 func (p *peer) dial() *outgoing {
-	ctx, cancel := context.WithCancelCause(p.t.ctx)
+	ctx, cancel := context.WithCancelCause(p.ctx)
 	o := &outgoing{peer: p, began: time.Now(), ctx: ctx, cancel: cancel, ready: make(chan struct{}), done: make(chan struct{})}
-	hello := p.t.hello(p.name)
+	hello := p.hello()
 	p.mu.Lock()
 	p.out = o
+	o.addr = p.t.where(p.name) // under mu, so that Locate finds out and its address or comes before
 	hello.Known, hello.KnownProcess = p.known, p.process
 	p.mu.Unlock()
 	go o.run(hello)
@@ -138,7 +170,7 @@ func (p *peer) giveUp(o *outgoing) {
 	if o.welcomed {
 		o.cancel(fmt.Errorf("nothing was heard from %s for %v", p.name, silentBeats*p.t.beat))
 	} else {
-		o.cancel(fmt.Errorf("%s at %s does not answer", p.name, p.t.carrier.Where(p.name)))
+		o.cancel(fmt.Errorf("%s at %s does not answer", p.name, o.addr))
 	}
 }
 
@@ -150,7 +182,11 @@ func (p *peer) explain(o *outgoing) {
 		return
 	}
 	if o.link == nil {
-		p.updateLocked(fmt.Sprintf("%s answers, but has not found %s at the address that its own list has", p.name, p.t.cfg.Self))
+		heard := "that its own list has"
+		if p.t.cfg.Open {
+			heard = "that it has heard of"
+		}
+		p.updateLocked(fmt.Sprintf("%s answers, but has not found %s at the address %s", p.name, p.t.cfg.Self, heard))
 	} else {
 		p.updateLocked(fmt.Sprintf("%s is reached, but has not connected", p.name))
 	}
@@ -173,9 +209,9 @@ func (p *peer) outEnded(o *outgoing) (useful bool) {
 // run carries o from Dial to its end.
 func (o *outgoing) run(hello *Hello) {
 	defer close(o.done)
-	stream, err := o.peer.t.carrier.Dial(o.ctx, o.peer.name)
+	stream, err := o.peer.t.carrier.Dial(o.ctx, o.peer.name, o.addr)
 	if err != nil {
-		o.cancel(fmt.Errorf("cannot reach %s at %s: %w", o.peer.name, o.peer.t.carrier.Where(o.peer.name), err))
+		o.cancel(fmt.Errorf("cannot reach %s at %s: %w", o.peer.name, o.addr, err))
 		return
 	}
 	defer stream.Close()
@@ -292,10 +328,13 @@ func (o *outgoing) receive(stream Stream) error {
 // welcome takes notice of which incarnation is at the peer's address.
 func (p *peer) welcome(o *outgoing, h *Hello) error {
 	if h.From != p.name {
-		return &Refusal{CauseName, fmt.Sprintf("at %s is %q, not %s: correct the address of %s", p.t.carrier.Where(p.name), short(h.From), p.name, p.name)}
+		return &Refusal{CauseName, fmt.Sprintf("at %s is %q, not %s: correct the address of %s", o.addr, short(h.From), p.name, p.name)}
 	}
 	if r := p.t.check(h); r != nil {
 		return r
+	}
+	if h.Floor >= maxSession {
+		return protocolError("%s has had %d sessions, more than there can be", p.name, h.Floor)
 	}
 	if p.t.outdated(h) {
 		if p.t.cfg.Outdated != nil {
@@ -322,7 +361,8 @@ func (p *peer) welcome(o *outgoing, h *Hello) error {
 			p.endLinkLocked(why)
 			p.updateLocked(why)
 		}
-		p.known, p.process, p.session = h.Incarnation, h.Process, 0
+		p.largest = max(p.largest, p.session)
+		p.known, p.process, p.session = h.Incarnation, h.Process, max(p.floor, h.Floor)+1
 	}
 	p.knewMe, p.clock = h.KnewEarlier, h.Clock
 	p.stray = 0
@@ -369,7 +409,7 @@ func (p *peer) otherReady(o *outgoing, session, received uint64) error {
 	switch {
 	case o.ctx.Err() != nil:
 		return context.Cause(o.ctx)
-	case !o.welcomed || o.link != nil || session == 0:
+	case !o.welcomed || o.link != nil || session == 0 || session > maxSession:
 		return protocolError("%s says ready out of turn", p.name)
 	case session < p.session:
 		// It has not heard yet: the Ready on its own stream says so.

@@ -1,9 +1,11 @@
 package link
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/internal/node"
@@ -15,12 +17,19 @@ import (
 // Invariants, when mu is free:
 // (1) in != nil ⇒ link != nil, and in carries incarnation known in this session;
 // (2) out.link != nil ⇒ out.link == link, or out has been cancelled;
-// (3) link != nil ⇒ known was found by an own dial, and session >= 1;
-// (4) known and, for one known, session only grow.
+// (3) link != nil ⇒ known was found by an own dial;
+// (4) known and, for one known, session only grow, and session > floor;
+// (5) gone ⇒ link, in and pending are nil, and Handler is not told of the peer.
 type peer struct {
-	t    *Transport
-	name algo.PeerName
-	rand *rand.Rand // used by run only
+	t     *Transport
+	name  algo.PeerName
+	rand  *rand.Rand // used by run only
+	floor uint64     // no session with the peer was above it before it was added
+
+	ctx     context.Context // of what run and the streams that it dials do
+	stop    context.CancelCauseFunc
+	done    chan struct{} // closed when run has ended
+	resting atomic.Bool   // it is taken for dead
 
 	wake   chan struct{} // tells run that packets were dropped or the link has ended
 	redial chan struct{} // tells run not to pause
@@ -36,7 +45,8 @@ type peer struct {
 	stray    algo.Incarnation // claimed in a Hello, and not found at the address
 	knewMe   bool             // as the last Welcome said
 	clock    algo.Time        // likewise: where the clock of known started
-	session  uint64           // of the link between this incarnation and known
+	session  uint64           // of the link between this incarnation and known, or of the next one
+	largest  uint64           // session with those known before
 	received uint64           // number of the last packet received in the session
 	slow     bool             // its round trips are, for the TTL
 	out      *outgoing        // being dialed, or dialed
@@ -44,6 +54,7 @@ type peer struct {
 	pending  *incoming        // waits until an own dial has found its incarnation
 	up       bool
 	reason   string // why it is down, as Handler was told
+	gone     bool   // it was removed, or all is closed
 
 	// sendMu guards what Send touches. It is taken after mu, and no other lock
 	// is taken under it.
@@ -63,17 +74,6 @@ type Link struct {
 
 var _ node.Link = (*Link)(nil)
 
-func newPeer(t *Transport, name algo.PeerName, r *rand.Rand) *peer {
-	return &peer{
-		t:      t,
-		name:   name,
-		rand:   r,
-		wake:   make(chan struct{}, 1),
-		redial: make(chan struct{}, 1),
-		queued: make(chan struct{}, 1),
-	}
-}
-
 // signal leaves a token in a channel of capacity 1.
 func signal(c chan struct{}) {
 	select {
@@ -83,7 +83,7 @@ func signal(c chan struct{}) {
 }
 
 // Send implements node.Link. It never calls Handler itself: what it drops is
-// reported by run.
+// reported by run. Of a peer that is gone nothing is reported any more.
 func (l *Link) Send(packet node.Packet) {
 	p := l.peer
 	size := p.t.cfg.PacketSize(&packet)
@@ -194,24 +194,17 @@ func (p *peer) kick() { signal(p.redial) }
 // that or the reason why not is new. Without a reason it tells only that they
 // can: whoever ended the stream is about to say why.
 func (p *peer) updateLocked(reason string) {
+	if p.gone {
+		return
+	}
 	up := p.in != nil && p.out != nil && p.out.link != nil && p.out.link == p.link && p.out.ctx.Err() == nil
 	switch {
 	case up && !p.up:
 		p.up, p.reason = true, ""
+		p.resting.Store(false)
 		p.t.handler.Up(p.name)
 	case !up && reason != "" && (p.up || reason != p.reason):
 		p.up, p.reason = false, reason
 		p.t.handler.Down(p.name, reason)
 	}
-}
-
-// close discards the link after all goroutines have ended.
-func (p *peer) close() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.endLinkLocked(fmt.Sprintf("%s is closed", p.t.cfg.Self))
-	p.sendMu.Lock()
-	p.closed = true
-	p.dropped = nil
-	p.sendMu.Unlock()
 }

@@ -18,10 +18,14 @@
 // # Who is who
 //
 // The address is the authority on identity: a knows an incarnation of b only
-// from the Welcome that answers a's own dial of b's configured address. A
-// Hello that claims another incarnation waits (pending) until a has dialed
-// again and found that incarnation there; only then a says Ready. So Ready
-// from b says that both know each other.
+// from the Welcome that answers a's own dial of b's address. A Hello that claims
+// another incarnation waits (pending) until a has dialed again and found that
+// incarnation there; only then a says Ready. So Ready from b says that both know
+// each other.
+//
+// An address is configured, or heard of (Locate). What is heard may be wrong, so
+// it never touches a link that is up. A peer of which nobody has said where it is
+// is not dialed, and so has no link, whatever it says itself.
 //
 // # Sessions
 //
@@ -31,6 +35,32 @@
 // piled up, or one side has forgotten) its number grows. Each side learns the
 // other's number from Ready; who is behind follows, who is ahead dials again;
 // and each announces a new Link with Contact.
+//
+// # Peers that come and go
+//
+// In an open cluster (Config.Open) the voters are known beforehand, and agreed on
+// in the handshake; all others come and go, by Add and Remove, on each side when
+// it hears of it. A Hello of somebody who was not added is refused, and he tries
+// again. Add dials him at once, and its Hello lets him dial back at once. An open
+// and a closed cluster refuse each other: what in one is all peers, in the other
+// is not.
+//
+// Remove forgets all about a peer, and the other side may not notice: it still
+// has its half of the last session, with packets to send again and the number of
+// the last one received. A new session must not be taken for that one. It would
+// if it had the same number, so no number is used twice between two processes:
+//
+//   - what was removed leaves its largest session of all incarnations in the
+//     floor, one for the whole transport, so that names leave nothing else behind;
+//   - a peer that is added begins above the floor, and so does each incarnation
+//     that is found of it. Nothing that either side has of an earlier link reaches
+//     that number: not what this side had, by the floor; and a session that the
+//     other side has begun above it, and this one never joined, has carried
+//     nothing, and may be joined now;
+//   - who is behind follows, as ever. So it is all the same whether one side has
+//     removed the other, or both, and which of them was first;
+//   - each Hello and Welcome says the sender's floor. Both begin above the larger
+//     one, so that peers with unlike pasts have one contact, not two.
 package link
 
 import (
@@ -51,9 +81,8 @@ type Transport struct {
 	carrier Carrier
 	members []Member
 	beat    time.Duration
-	process uint64                  // see Hello.Process
-	peers   map[algo.PeerName]*peer // the others
-	handler node.Handler            // set by Start, before any goroutine runs
+	process uint64       // see Hello.Process
+	handler node.Handler // set by Start, before any goroutine runs
 
 	ctx      context.Context // ends all streams
 	cancel   context.CancelCauseFunc
@@ -61,7 +90,17 @@ type Transport struct {
 	runs     sync.WaitGroup // the peers' run
 	streams  sync.WaitGroup // all other goroutines
 
+	// changing is held while peers are added and removed, so that one is added
+	// again only when nothing is told any more of what it was. It is taken
+	// before peer.mu.
+	changing sync.Mutex
+	made     uint64 // peers so far; for chance
+	floor    uint64 // largest session that a removed peer has had
+
+	// mu is taken after peer.mu, and nothing else is taken under it.
 	mu      sync.Mutex
+	peers   map[algo.PeerName]*peer  // the others
+	addrs   map[algo.PeerName]string // as Locate said
 	started bool
 	closing bool
 	ended   bool   // no stream may begin any more
@@ -81,13 +120,14 @@ func New(cfg Config, carrier Carrier) (*Transport, error) {
 		beat:     cfg.TTL / 8,
 		process:  rand.Uint64(), // not from Seed: copies of a directory have the same
 		peers:    make(map[algo.PeerName]*peer),
+		addrs:    make(map[algo.PeerName]string),
 		ctx:      ctx,
 		cancel:   cancel,
 		draining: make(chan struct{}),
 	}
-	for i, m := range t.members {
+	for _, m := range t.members {
 		if m.Name != cfg.Self {
-			t.peers[m.Name] = newPeer(t, m.Name, rand.New(rand.NewPCG(cfg.Seed, uint64(i))))
+			t.peers[m.Name] = t.newPeer(m.Name)
 		}
 	}
 	return t, nil
@@ -119,14 +159,16 @@ func (t *Transport) Close() error {
 		close(t.draining)
 	}
 	t.runs.Wait()
+	t.changing.Lock() // who removes a peer may be about to tell Handler what was dropped
+	defer t.changing.Unlock()
 
 	t.mu.Lock()
 	t.ended = true
 	t.mu.Unlock()
 	t.cancel(&leftError{t.cfg.Self})
 	t.streams.Wait()
-	for _, p := range t.peers {
-		p.close()
+	for _, p := range t.peers { // which Add changes no more
+		p.end(fmt.Errorf("%s is closed", t.cfg.Self))
 	}
 	return nil
 }
@@ -154,8 +196,11 @@ func (t *Transport) enter() bool {
 }
 
 // logRefusal logs why somebody was turned away, once when he comes again and
-// again.
+// again. That somebody is not yet known is nothing to warn of.
 func (t *Transport) logRefusal(r *Refusal) {
+	if r.Cause == CauseUnknown {
+		return
+	}
 	t.mu.Lock()
 	again := t.refused == r.Text
 	t.refused = r.Text
@@ -163,6 +208,13 @@ func (t *Transport) logRefusal(r *Refusal) {
 	if !again {
 		t.cfg.Logger.Warn("refused a link", "reason", r.Text)
 	}
+}
+
+// peer returns another peer, or nil.
+func (t *Transport) peer(name algo.PeerName) *peer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.peers[name]
 }
 
 // leftError says that a peer has ended its links in good order.

@@ -27,6 +27,10 @@ type Handler struct {
 	// OnContact, if set, likewise.
 	OnContact func(peer algo.PeerName, link node.Link)
 
+	// Set by StartWith.
+	network   Network
+	transport Transport
+
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when anything changes
 	closed  bool
@@ -37,6 +41,7 @@ type Handler struct {
 // Peer is what a Handler was told about one peer.
 type Peer struct {
 	busy     bool // a call about it is under way
+	gone     bool // Remove has returned
 	last     uint64
 	Link     node.Link
 	Contacts []Contact
@@ -75,6 +80,9 @@ func (h *Handler) begin(name algo.PeerName, what string) *Peer {
 	}
 	if p.busy {
 		h.t.Errorf("%s: %s about %s while another call about it is under way", h.name, what, name)
+	}
+	if p.gone {
+		h.t.Errorf("%s: %s about %s after Remove has returned", h.name, what, name)
 	}
 	p.busy = true
 	return p
@@ -203,6 +211,33 @@ func (h *Handler) Send(to algo.PeerName, count int) {
 		session.Sent = append(session.Sent, h.sent)
 		p.Link.Send(Packet(h.sent))
 	}
+}
+
+// Transport returns the transport that Start has started.
+func (h *Handler) Transport() Transport { return h.transport }
+
+// Add adds a peer and says where it is.
+func (h *Handler) Add(name algo.PeerName) {
+	h.mu.Lock()
+	h.peerLocked(name).gone = false
+	h.mu.Unlock()
+	h.transport.Add(name)
+	h.transport.Locate(name, h.network.Where(h.name, name))
+}
+
+// Remove removes a peer. From then on no call about it may come.
+func (h *Handler) Remove(name algo.PeerName) {
+	h.transport.Remove(name)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.peerLocked(name)
+	if p.busy {
+		h.t.Errorf("%s: Remove returns while a call about %s is under way", h.name, name)
+	}
+	if strings.Contains(p.Reason, fmt.Sprintf("%s takes %s for gone", h.name, name)) {
+		h.t.Errorf("%s: is told that %s, which it removes, is down: %s", h.name, name, p.Reason)
+	}
+	p.gone, p.Up, p.Reason, p.Link = true, false, "", nil
 }
 
 // Sent returns the number of the last packet.

@@ -19,8 +19,15 @@ import (
 // the way from one peer to another befalls the streams that the first dials.
 type Network interface {
 	// Transport returns a transport for a peer, not yet started. With stray
-	// set, it is not the one that others find under the peer's name.
-	Transport(cfg link.Config, stray bool) node.Transport
+	// set, it is not the one that others find under the peer's name. It finds
+	// itself those of its Votes that are not unlisted.
+	Transport(cfg link.Config, stray bool) Transport
+	// Unlist lets a peer be found only where Locate says that it is.
+	Unlist(name algo.PeerName)
+	// Where says where one peer finds another under its name; Address, where
+	// all find a transport that has been started.
+	Where(from, to algo.PeerName) string
+	Address(t Transport) string
 	Cut(from, to algo.PeerName)
 	CutAfter(from, to algo.PeerName, units int)
 	Stall(from, to algo.PeerName)
@@ -30,6 +37,14 @@ type Network interface {
 	// Units lists points at which to cut a stream on which a handshake and
 	// three batches of about ten packets go, as arguments for CutAfter.
 	Units() []int
+}
+
+// Transport is what all carriers' transports can do.
+type Transport interface {
+	node.Transport
+	Locate(peer algo.PeerName, addr string)
+	Retry(peer algo.PeerName)
+	Rest(peer algo.PeerName, rests bool)
 }
 
 // Case is one test of the suite. It may run inside a bubble.
@@ -66,9 +81,12 @@ func Cases() []Case {
 			cutEverywhere(t, n, part, parts)
 		}})
 	}
+	cases = append(cases, memberCases()...)
 	for seed := range uint64(4) {
 		cases = append(cases, Case{fmt.Sprintf("storm, seed %d", seed), func(t *testing.T, n Network) {
 			Storm(t, n, seed, 3*time.Millisecond)
+		}}, Case{fmt.Sprintf("tide, seed %d", seed), func(t *testing.T, n Network) {
+			Tide(t, n, seed, 3*time.Millisecond)
 		}})
 	}
 	return cases
@@ -105,6 +123,7 @@ func Start(t testing.TB, n Network, cfg link.Config, stray bool) (*Handler, func
 func StartWith(t testing.TB, n Network, cfg link.Config, stray bool, h *Handler) func() {
 	t.Helper()
 	transport := n.Transport(cfg, stray)
+	h.network, h.transport = n, transport
 	if err := transport.Start(h); err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/conchlock/conch/internal/node"
+	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/internal/transport/link"
 	"github.com/conchlock/conch/internal/transport/linktest"
 	"github.com/conchlock/conch/internal/transport/memory"
@@ -18,21 +18,31 @@ import (
 // network adds to Network what the suite asks for.
 type network struct {
 	*memory.Network
-	t *testing.T
+	t      *testing.T
+	strays int
 }
 
-func (n network) Transport(cfg link.Config, stray bool) node.Transport {
+func newNetwork(t *testing.T, seed uint64) *network {
+	return &network{Network: memory.NewNetwork(seed, "a", "b", "c"), t: t}
+}
+
+func (n *network) Transport(cfg link.Config, stray bool) linktest.Transport {
 	t, err := n.TransportWith(cfg)
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	if stray {
-		t.Hide()
+		n.strays++
+		t.Hide(fmt.Sprintf("memory:stray-%d", n.strays))
 	}
 	return t
 }
 
-func (n network) Units() []int {
+func (n *network) Where(_, to algo.PeerName) string { return memory.Address(to) }
+
+func (n *network) Address(t linktest.Transport) string { return t.(*memory.Transport).Addr() }
+
+func (n *network) Units() []int {
 	units := make([]int, 45)
 	for i := range units {
 		units[i] = i
@@ -44,7 +54,7 @@ func TestLinks(t *testing.T) {
 	for _, c := range linktest.Cases() {
 		t.Run(c.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c.Run(t, network{memory.NewNetwork(1, "a", "b", "c"), t})
+				c.Run(t, newNetwork(t, 1))
 			})
 		})
 	}
@@ -54,7 +64,7 @@ func TestLinks(t *testing.T) {
 // once, because its own first stream shows that it is there.
 func TestLatePeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := network{memory.NewNetwork(1, "a", "b", "c"), t}
+		n := newNetwork(t, 1)
 		n.SetDelay(time.Millisecond, 2*time.Millisecond)
 		a, _ := linktest.Start(t, n, linktest.Config("a", 1), false)
 		<-time.After(time.Minute)
@@ -71,7 +81,7 @@ func TestLatePeer(t *testing.T) {
 // Heartbeats keep an idle link up, and cost no more than they should.
 func TestIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := network{memory.NewNetwork(1, "a", "b", "c"), t}
+		n := newNetwork(t, 1)
 		n.SetDelay(0, 200*time.Millisecond)
 		a, _ := linktest.Start(t, n, linktest.Config("a", 1), false)
 		b, _ := linktest.Start(t, n, linktest.Config("b", 1), false)
@@ -87,7 +97,7 @@ func TestIdle(t *testing.T) {
 // Packets take as long as the network says, whatever the writer does.
 func TestDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := network{memory.NewNetwork(1, "a", "b", "c"), t}
+		n := newNetwork(t, 1)
 		a, _ := linktest.Start(t, n, linktest.Config("a", 1), false)
 		b, _ := linktest.Start(t, n, linktest.Config("b", 1), false)
 		a.WaitUp("b")
@@ -111,10 +121,27 @@ func TestStorm(t *testing.T) {
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				n := network{memory.NewNetwork(seed, "a", "b", "c"), t}
+				n := newNetwork(t, seed)
 				delay := []time.Duration{0, time.Millisecond, 100 * time.Millisecond}[seed%3]
 				n.SetDelay(0, delay)
 				linktest.Storm(t, n, seed, 300*time.Millisecond)
+			})
+		})
+	}
+}
+
+// Tides of many seeds, at several speeds of the network.
+func TestTide(t *testing.T) {
+	seeds := uint64(300)
+	if testing.Short() {
+		seeds = 30
+	}
+	for seed := range seeds {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNetwork(t, seed)
+				n.SetDelay(0, []time.Duration{0, time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond}[seed%4])
+				linktest.Tide(t, n, seed, 300*time.Millisecond)
 			})
 		})
 	}
@@ -124,7 +151,7 @@ func TestStorm(t *testing.T) {
 // is the one; after that its attempts do not touch the link to the true one.
 func TestTwinDoesNotDisturb(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := network{memory.NewNetwork(1, "a", "b", "c"), t}
+		n := newNetwork(t, 1)
 		linktest.Start(t, n, linktest.Config("a", 1), false)
 		b, _ := linktest.Start(t, n, linktest.Config("b", 1), false)
 		b.WaitUp("a")
@@ -143,7 +170,7 @@ func TestSlowNetwork(t *testing.T) {
 		want  int
 	}{{time.Second / 10, 0}, {time.Second, 1}} {
 		synctest.Test(t, func(t *testing.T) {
-			n := network{memory.NewNetwork(1, "a", "b", "c"), t}
+			n := newNetwork(t, 1)
 			n.SetDelay(c.delay, c.delay)
 			var log bytes.Buffer
 			cfg := linktest.Config("a", 1)

@@ -26,8 +26,9 @@ type Network struct {
 	rand     *rand.Rand
 	delayMin time.Duration
 	delayMax time.Duration
-	live     map[algo.PeerName]*Transport
-	ways     map[way]*wayState
+	live     map[string]*Transport // by address
+	unlisted map[algo.PeerName]bool
+	ways     map[way]*wayState // those that differ from a new one
 }
 
 // way is a direction of dialing. What is done to it befalls the streams that
@@ -45,11 +46,12 @@ type wayState struct {
 // pauses, as far as goroutines leave that to chance.
 func NewNetwork(seed uint64, peers ...algo.PeerName) *Network {
 	return &Network{
-		seed:  seed,
-		peers: peers,
-		rand:  rand.New(rand.NewPCG(seed, 0)),
-		live:  make(map[algo.PeerName]*Transport),
-		ways:  make(map[way]*wayState),
+		seed:     seed,
+		peers:    peers,
+		rand:     rand.New(rand.NewPCG(seed, 0)),
+		live:     make(map[string]*Transport),
+		unlisted: make(map[algo.PeerName]bool),
+		ways:     make(map[way]*wayState),
 	}
 }
 
@@ -70,6 +72,14 @@ func (n *Network) Config(name algo.PeerName, incarnation algo.Incarnation) link.
 	}
 }
 
+// Unlist makes a peer one that nobody reaches by its name alone: Locate must say
+// where it is.
+func (n *Network) Unlist(name algo.PeerName) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.unlisted[name] = true
+}
+
 // Transport returns a transport for an incarnation of a peer. Once started, it
 // is whom others reach under that name.
 func (n *Network) Transport(name algo.PeerName, incarnation algo.Incarnation) *Transport {
@@ -82,7 +92,7 @@ func (n *Network) Transport(name algo.PeerName, incarnation algo.Incarnation) *T
 
 // TransportWith is Transport with a configuration of one's own.
 func (n *Network) TransportWith(cfg link.Config) (*Transport, error) {
-	t := &Transport{network: n, self: cfg.Self}
+	t := &Transport{network: n, self: cfg.Self, addr: Address(cfg.Self)}
 	var err error
 	t.links, err = link.New(cfg, t)
 	return t, err
@@ -156,9 +166,9 @@ func (n *Network) Heal(from, to algo.PeerName) {
 func (n *Network) Crash(name algo.PeerName) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if t := n.live[name]; t != nil {
+	if t := n.live[Address(name)]; t != nil {
 		t.crashed = true
-		delete(n.live, name)
+		delete(n.live, t.addr)
 	}
 	for w, state := range n.ways {
 		if w.from == name || w.to == name {
@@ -178,14 +188,20 @@ func (w *wayState) breakStreams() {
 type Transport struct {
 	network *Network
 	self    algo.PeerName
+	addr    string
 	links   *link.Transport
-	hidden  bool
 	crashed bool // guarded by network.mu
 }
 
-// Hide lets others not find the transport under its name, as if it listened
-// at another address than the one they have. It is called before Start.
-func (t *Transport) Hide() { t.hidden = true }
+// Address returns where a peer is found under its name.
+func Address(name algo.PeerName) string { return "memory:" + string(name) }
+
+// Hide lets the transport be found at another address than under its name. It is
+// called before Start.
+func (t *Transport) Hide(addr string) { t.addr = addr }
+
+// Addr returns where the transport is found.
+func (t *Transport) Addr() string { return t.addr }
 
 var _ node.Transport = (*Transport)(nil)
 
@@ -194,15 +210,12 @@ func (t *Transport) Start(h node.Handler) error {
 	if err := t.links.Start(h); err != nil {
 		return err
 	}
-	if t.hidden {
-		return nil
-	}
 	t.network.mu.Lock()
 	defer t.network.mu.Unlock()
-	if t.network.live[t.self] != nil {
-		panic(fmt.Sprintf("memory: two transports are started as %s at one time", t.self))
+	if t.network.live[t.addr] != nil {
+		panic(fmt.Sprintf("memory: two transports are started at %s at one time", t.addr))
 	}
-	t.network.live[t.self] = t
+	t.network.live[t.addr] = t
 	return nil
 }
 
@@ -211,23 +224,49 @@ func (t *Transport) Close() error {
 	err := t.links.Close()
 	t.network.mu.Lock()
 	defer t.network.mu.Unlock()
-	if t.network.live[t.self] == t {
-		delete(t.network.live, t.self)
+	if t.network.live[t.addr] == t {
+		delete(t.network.live, t.addr)
 	}
 	return err
 }
 
+// Add implements node.Transport.
+func (t *Transport) Add(peer algo.PeerName) { t.links.Add(peer) }
+
+// Remove implements node.Transport.
+func (t *Transport) Remove(peer algo.PeerName) { t.links.Remove(peer) }
+
+// Locate says at which address a peer is dialed from now on. See link.Transport
+// for this and what follows.
+func (t *Transport) Locate(peer algo.PeerName, addr string) { t.links.Locate(peer, addr) }
+
+// Retry is a hint that a peer is there again.
+func (t *Transport) Retry(peer algo.PeerName) { t.links.Retry(peer) }
+
+// Rest is a hint that a peer is not there, or is.
+func (t *Transport) Rest(peer algo.PeerName, rests bool) { t.links.Rest(peer, rests) }
+
 // Where implements link.Carrier.
-func (t *Transport) Where(to algo.PeerName) string { return "memory:" + string(to) }
+func (t *Transport) Where(to algo.PeerName) string {
+	t.network.mu.Lock()
+	defer t.network.mu.Unlock()
+	if t.network.unlisted[to] {
+		return ""
+	}
+	return Address(to)
+}
 
 // Dial implements link.Carrier.
-func (t *Transport) Dial(ctx context.Context, to algo.PeerName) (link.Stream, error) {
+func (t *Transport) Dial(ctx context.Context, to algo.PeerName, addr string) (link.Stream, error) {
 	n := t.network
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	other := n.live[addr]
+	if other == nil || t.crashed {
+		return nil, errRefused
+	}
 	w := n.wayLocked(t.self, to)
-	other := n.live[to]
-	if w.cut || other == nil || t.crashed {
+	if w.cut {
 		return nil, errRefused
 	}
 	s := newStream(n, w)

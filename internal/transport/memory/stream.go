@@ -2,6 +2,7 @@ package memory
 
 import (
 	"io"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -176,6 +177,9 @@ func (d *dialer) Close() {
 	d.network.mu.Lock()
 	defer d.network.mu.Unlock()
 	delete(d.way.streams, d.stream)
+	if w := d.way; len(w.streams) == 0 && !w.cut && w.stalled == nil && w.budget < 0 {
+		maps.DeleteFunc(d.network.ways, func(_ way, state *wayState) bool { return state == w })
+	}
 }
 
 // server is the other end.

@@ -37,21 +37,25 @@ const (
 	Refused_CAUSE_TWINS       Refused_Cause = 7
 	Refused_CAUSE_INCARNATION Refused_Cause = 8
 	Refused_CAUSE_DRIFT       Refused_Cause = 9
+	Refused_CAUSE_OPEN        Refused_Cause = 10
+	Refused_CAUSE_UNKNOWN     Refused_Cause = 11
 )
 
 // Enum value maps for Refused_Cause.
 var (
 	Refused_Cause_name = map[int32]string{
-		0: "CAUSE_UNSPECIFIED",
-		1: "CAUSE_VERSION",
-		2: "CAUSE_CLUSTER",
-		3: "CAUSE_ALGORITHM",
-		4: "CAUSE_MEMBERS",
-		5: "CAUSE_TTL",
-		6: "CAUSE_NAME",
-		7: "CAUSE_TWINS",
-		8: "CAUSE_INCARNATION",
-		9: "CAUSE_DRIFT",
+		0:  "CAUSE_UNSPECIFIED",
+		1:  "CAUSE_VERSION",
+		2:  "CAUSE_CLUSTER",
+		3:  "CAUSE_ALGORITHM",
+		4:  "CAUSE_MEMBERS",
+		5:  "CAUSE_TTL",
+		6:  "CAUSE_NAME",
+		7:  "CAUSE_TWINS",
+		8:  "CAUSE_INCARNATION",
+		9:  "CAUSE_DRIFT",
+		10: "CAUSE_OPEN",
+		11: "CAUSE_UNKNOWN",
 	}
 	Refused_Cause_value = map[string]int32{
 		"CAUSE_UNSPECIFIED": 0,
@@ -64,6 +68,8 @@ var (
 		"CAUSE_TWINS":       7,
 		"CAUSE_INCARNATION": 8,
 		"CAUSE_DRIFT":       9,
+		"CAUSE_OPEN":        10,
+		"CAUSE_UNKNOWN":     11,
 	}
 )
 
@@ -327,6 +333,8 @@ type Hello struct {
 	Process       uint64                 `protobuf:"varint,13,opt,name=process,proto3" json:"process,omitempty"`                               // chosen at random by each process
 	KnownProcess  uint64                 `protobuf:"varint,14,opt,name=known_process,json=knownProcess,proto3" json:"known_process,omitempty"` // of the known incarnation
 	DriftPpm      int64                  `protobuf:"varint,15,opt,name=drift_ppm,json=driftPpm,proto3" json:"drift_ppm,omitempty"`             // bound on the difference of two clocks' rates
+	Open          bool                   `protobuf:"varint,16,opt,name=open,proto3" json:"open,omitempty"`                                     // peers without a vote come and go, and members are the voters
+	Floor         uint64                 `protobuf:"varint,17,opt,name=floor,proto3" json:"floor,omitempty"`                                   // sessions with the other begin above it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -462,6 +470,20 @@ func (x *Hello) GetKnownProcess() uint64 {
 func (x *Hello) GetDriftPpm() int64 {
 	if x != nil {
 		return x.DriftPpm
+	}
+	return 0
+}
+
+func (x *Hello) GetOpen() bool {
+	if x != nil {
+		return x.Open
+	}
+	return false
+}
+
+func (x *Hello) GetFloor() uint64 {
+	if x != nil {
+		return x.Floor
 	}
 	return 0
 }
@@ -3122,7 +3144,7 @@ const file_peers_proto_rawDesc = "" +
 	"\arefused\x18\x02 \x01(\v2\x17.conch.peers.v1.RefusedH\x00R\arefused\x12-\n" +
 	"\x05ready\x18\x03 \x01(\v2\x15.conch.peers.v1.ReadyH\x00R\x05ready\x12'\n" +
 	"\x03ack\x18\x04 \x01(\v2\x13.conch.peers.v1.AckH\x00R\x03ackB\b\n" +
-	"\x06answer\"\xb4\x03\n" +
+	"\x06answer\"\xde\x03\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\vversion_min\x18\x02 \x01(\rR\n" +
@@ -3140,13 +3162,15 @@ const file_peers_proto_rawDesc = "" +
 	"\x05clock\x18\f \x01(\x04R\x05clock\x12\x18\n" +
 	"\aprocess\x18\r \x01(\x04R\aprocess\x12#\n" +
 	"\rknown_process\x18\x0e \x01(\x04R\fknownProcess\x12\x1b\n" +
-	"\tdrift_ppm\x18\x0f \x01(\x03R\bdriftPpm\"2\n" +
+	"\tdrift_ppm\x18\x0f \x01(\x03R\bdriftPpm\x12\x12\n" +
+	"\x04open\x18\x10 \x01(\bR\x04open\x12\x14\n" +
+	"\x05floor\x18\x11 \x01(\x04R\x05floor\"2\n" +
 	"\x06Member\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05votes\x18\x02 \x01(\rR\x05votes\"\x99\x02\n" +
+	"\x05votes\x18\x02 \x01(\rR\x05votes\"\xbc\x02\n" +
 	"\aRefused\x123\n" +
 	"\x05cause\x18\x01 \x01(\x0e2\x1d.conch.peers.v1.Refused.CauseR\x05cause\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"\xc4\x01\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"\xe7\x01\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rCAUSE_VERSION\x10\x01\x12\x11\n" +
@@ -3158,7 +3182,11 @@ const file_peers_proto_rawDesc = "" +
 	"CAUSE_NAME\x10\x06\x12\x0f\n" +
 	"\vCAUSE_TWINS\x10\a\x12\x15\n" +
 	"\x11CAUSE_INCARNATION\x10\b\x12\x0f\n" +
-	"\vCAUSE_DRIFT\x10\t\"=\n" +
+	"\vCAUSE_DRIFT\x10\t\x12\x0e\n" +
+	"\n" +
+	"CAUSE_OPEN\x10\n" +
+	"\x12\x11\n" +
+	"\rCAUSE_UNKNOWN\x10\v\"=\n" +
 	"\x05Ready\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x1a\n" +
 	"\breceived\x18\x02 \x01(\x04R\breceived\"!\n" +
