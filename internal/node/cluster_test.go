@@ -3,6 +3,7 @@ package node_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ type cluster struct {
 	algorithm string
 	network   *memory.Network
 	names     []algo.PeerName
+	voters    []algo.PeerName // nil: all vote, and it is closed
 	clock     func() algo.Instant
 	nodes     map[algo.PeerName]*node.Node
 	disks     map[algo.PeerName]*disk
@@ -28,9 +30,11 @@ type cluster struct {
 	started   algo.Incarnation
 }
 
-func newCluster(t *testing.T, algorithm string, n int) *cluster {
+// newCluster starts n peers. If voters are named, it is open: the others come and go.
+func newCluster(t *testing.T, algorithm string, n int, voters ...algo.PeerName) *cluster {
 	c := &cluster{
 		t:         t,
+		voters:    voters,
 		algorithm: algorithm,
 		clock:     clock(),
 		nodes:     make(map[algo.PeerName]*node.Node),
@@ -60,13 +64,21 @@ func (c *cluster) start(name algo.PeerName) {
 	}
 	links := c.network.Config(name, c.started)
 	links.Clock = c.disks[name].Start()
+	voters := c.names
+	if c.voters != nil {
+		voters, links.Open, links.Votes = c.voters, true, map[algo.PeerName]int{name: 0}
+		for _, v := range voters {
+			links.Votes[v] = 1
+		}
+		others = slices.DeleteFunc(others, func(o algo.PeerName) bool { return !slices.Contains(voters, o) })
+	}
 	transport, err := c.network.TransportWith(links)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	setup := algo.Setup{
 		Self: name, Incarnation: c.started, Others: others,
-		Voters: c.names, TTL: algo.Duration(links.TTL), Linger: algo.Duration(links.TTL) / 4, Drift: 1000,
+		Voters: voters, Open: c.voters != nil, TTL: algo.Duration(links.TTL), Linger: algo.Duration(links.TTL) / 4, Drift: 1000,
 	}
 	c.disks[name].load(&setup)
 	c.nodes[name], err = node.Start(node.Config{
@@ -206,6 +218,18 @@ func (r *recorder) Record(e *trace.Event) {
 		line += ": " + e.Reason
 	}
 	r.lines = append(r.lines, line)
+}
+
+// count says in how many events something occurs.
+func (r *recorder) count(text string) (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, line := range r.lines {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
 }
 
 func (r *recorder) Flush() {

@@ -18,6 +18,11 @@ func (n *Node) Contact(c Contact) {
 	}
 	n.look()
 	p.incarnation, p.link = c.Incarnation, c.Link
+	if p.gone {
+		return
+	}
+	p.suspected = ""
+	n.move()
 	if p.told = true; !p.up { // a Contact is an Up, too
 		p.reason = "its links are being set up" // so that the old reason is news if it comes again
 	}
@@ -37,6 +42,12 @@ func (n *Node) Receive(name algo.PeerName, link Link, packets []Packet) {
 	p := n.peers[name]
 	if p == nil || p.link != link {
 		panic(fmt.Sprintf("node: %s receives packets of %s on a link that has ended", n.self, name))
+	}
+	if p.gone {
+		for i := range packets {
+			n.recordPacket(trace.Drop, name, p.incarnation, n.self, &packets[i], algo.Reason{Text: "it is taken for gone"})
+		}
+		return
 	}
 	n.look()
 	for i := range packets {
@@ -66,13 +77,14 @@ func (n *Node) turn(name algo.PeerName, up bool, reason string) {
 	n.mu.Lock()
 	defer n.unlock()
 	p := n.peers[name]
-	if p == nil || p.up == up && p.reason == reason {
+	if p == nil || p.gone || p.up == up && p.reason == reason {
 		return
 	}
 	if p.up != up {
 		p.since = time.Now()
 	}
 	p.up, p.reason = up, reason
+	n.move()
 	if n.closing {
 		return // it is this peer that leaves
 	}

@@ -94,13 +94,14 @@ type Node struct {
 	event   trace.Event   // reused by every record
 	message trace.Message // likewise
 
-	recorded bool         // something, in this turn
-	now      algo.Instant // the last reading of the clock
-	at       time.Time    // the wall clock's, just before; zero: none in this turn
-	read     bool         // and no step has been taken since
-	armed    algo.Instant // when the timer fires, or earlier
-	vacant   []*lock      // whose hold was lost in this step
-	settling bool         // settle is at work
+	recorded bool          // something, in this turn
+	now      algo.Instant  // the last reading of the clock
+	at       time.Time     // the wall clock's, just before; zero: none in this turn
+	read     bool          // and no step has been taken since
+	armed    algo.Instant  // when the timer fires, or earlier
+	vacant   []*lock       // whose hold was lost in this step
+	settling bool          // settle is at work
+	moved    chan struct{} // closed when something about the peers changes; nil if nobody waits for it
 }
 
 // peer is what the runtime knows of another peer.
@@ -111,6 +112,8 @@ type peer struct {
 	told        bool      // what the process was told about up
 	since       time.Time // when up last changed
 	reason      string    // why it is down
+	suspected   string    // why somebody holds it for dead or gone; empty if nobody does
+	gone        bool      // the process has been told that it left, and the transport is about to hear
 }
 
 // Start starts a node and its transport.
@@ -139,7 +142,7 @@ func Start(cfg Config) (*Node, error) {
 	setup.Now = n.now
 	n.process = cfg.New(setup)
 	for _, p := range setup.Others {
-		n.peers[p] = &peer{since: time.Now(), reason: "no contact yet"}
+		n.peers[p] = &peer{since: time.Now(), reason: noContact}
 	}
 	n.mu.Lock()
 	n.record(trace.Event{Kind: trace.Start, Algorithm: cfg.Algorithm})

@@ -29,10 +29,12 @@ type abstainer interface {
 
 // PeerStatus is what a node knows of another peer.
 type PeerStatus struct {
-	Name   algo.PeerName
-	Up     bool
-	Since  time.Time
-	Reason string // why it is down
+	Name        algo.PeerName
+	Incarnation algo.Incarnation // 0 before the first contact
+	Up          bool
+	Since       time.Time
+	Reason      string // why it is down
+	Suspected   string // why somebody holds it for dead or gone; empty if nobody does
 }
 
 // LockStatus is what a node knows of a lock that somebody here holds or wants.
@@ -57,7 +59,10 @@ func (n *Node) Status() Status {
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.peers)) {
 		p := n.peers[name]
-		s.Peers = append(s.Peers, PeerStatus{Name: name, Up: p.up, Since: p.since, Reason: p.reason})
+		if p.gone {
+			continue
+		}
+		s.Peers = append(s.Peers, PeerStatus{Name: name, Incarnation: p.incarnation, Up: p.up, Since: p.since, Reason: p.reason, Suspected: p.suspected})
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.locks)) {
 		l := n.locks[name]

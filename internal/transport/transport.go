@@ -186,6 +186,14 @@ func (t *Transport) Retry(peer algo.PeerName) { t.links.Retry(peer) }
 // it become rare, until Retry, Locate or a stream from it says otherwise.
 func (t *Transport) Rest(peer algo.PeerName, rests bool) { t.links.Rest(peer, rests) }
 
+// RoundTrip is how long it took to get an answer from a peer when the stream to it was
+// last set up; 0 if there was none.
+func (t *Transport) RoundTrip(peer algo.PeerName) time.Duration { return t.links.RoundTrip(peer) }
+
+// Located says where a peer is dialed; empty if nobody has said, or there is no such
+// peer.
+func (t *Transport) Located(peer algo.PeerName) string { return t.links.Located(peer) }
+
 // Where implements link.Carrier.
 func (t *Transport) Where(to algo.PeerName) string { return t.peers[to] }
 

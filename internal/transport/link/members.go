@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"github.com/conchlock/conch/algo"
 )
@@ -128,6 +129,22 @@ func (t *Transport) Locate(name algo.PeerName, addr string) {
 	}
 	p.arouse()
 }
+
+// RoundTrip is how long it took to get an answer from a peer when the stream to it was
+// last set up; 0 if there was none.
+func (t *Transport) RoundTrip(name algo.PeerName) time.Duration {
+	p := t.peer(name)
+	if p == nil {
+		return 0
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.trip
+}
+
+// Located says where a peer is dialed; empty if nobody has said, or there is no such
+// peer.
+func (t *Transport) Located(name algo.PeerName) string { return t.where(name) }
 
 // where says where a peer is dialed, empty if nobody has said. It may be called
 // with or without the peer's mu.

@@ -382,6 +382,7 @@ const slowTTL = 8
 // judgeLocked warns when round trips are too slow for the TTL, once until they
 // are faster. It is told how long a Welcome took, which peers send at once.
 func (p *peer) judgeLocked(trip time.Duration) {
+	p.trip = trip
 	slow := p.t.cfg.Leases && trip > p.t.cfg.TTL/slowTTL
 	if slow && !p.slow {
 		p.t.cfg.Logger.Warn("the network is slow for the TTL: holds may be lost, and nobody may get in; give all peers a longer one",

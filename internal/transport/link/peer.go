@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/internal/node"
@@ -49,6 +50,7 @@ type peer struct {
 	largest  uint64           // session with those known before
 	received uint64           // number of the last packet received in the session
 	slow     bool             // its round trips are, for the TTL
+	trip     time.Duration    // the last one that was measured, by a Welcome; 0: none
 	out      *outgoing        // being dialed, or dialed
 	in       *incoming        // said Ready to
 	pending  *incoming        // waits until an own dial has found its incarnation
