@@ -36,11 +36,13 @@
 package conch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -50,6 +52,7 @@ import (
 	"github.com/conchlock/conch/algo/roster"
 	"github.com/conchlock/conch/discovery"
 	"github.com/conchlock/conch/internal/node"
+	"github.com/conchlock/conch/internal/transport"
 )
 
 // Peers are the peers of a cluster: the address HOST:PORT of each, by name.
@@ -70,20 +73,26 @@ type Config struct {
 	// a majority of them is connected. The others use every lock, and nobody needs
 	// them. The default is all peers. Every peer must be given the same voters;
 	// which they are is decided when the cluster is born and stays so. With the
-	// classic algorithms, which need every peer, all must vote.
+	// classic algorithms, which need every peer, all must vote. With a Discovery that
+	// finds peers while they run (discovery/serf) they must be named: that tells who
+	// is the cluster, and the others come and go.
 	Voters []string
 
-	// Discovery finds the peers instead, e.g. discovery.File("peers.txt").
+	// Discovery finds the peers instead, e.g. discovery.File("peers.txt"), or
+	// a serf.Source of package discovery/serf, which finds them while they run.
 	Discovery discovery.Source
 
 	// Listen is the address to listen on, HOST:PORT. The default is this
 	// peer's own address among the peers; give another where the others reach
-	// this one through a translated address.
+	// this one through a translated address. Where peers are found while they run
+	// the default is all addresses of this machine, with port 7400.
 	Listen string
 
 	// Advertise is the address at which the others reach this peer, if that is
 	// not the one among the peers given here. It is shown in Status; the others
-	// use their own lists.
+	// use their own lists. Where peers are found while they run it is what the
+	// others are told; the default is the address listened on, or this machine's
+	// own if it has just one.
 	Advertise string
 
 	// Cluster keeps clusters apart that might reach each other by mistake:
@@ -158,21 +167,26 @@ const MaxDrift = 100_000
 const (
 	clusterMax     = 200 // bytes of a cluster's name
 	defaultCluster = "conch"
+	defaultPort    = "7400"  // to listen on, where peers are found
 	defaultDrift   = 1000    // parts per million
 	traceCap       = 1 << 30 // bytes
 )
 
 // Peer is one peer of a cluster. Its methods are safe for concurrent use.
 type Peer struct {
-	name      algo.PeerName
-	addrs     Peers
-	voters    []string
-	listen    string
-	advertise string
-	node      *node.Node
-	release   []func() error // what Close lets go of after the node, last first
+	name        algo.PeerName
+	addrs       Peers // those known beforehand
+	voters      []string
+	listen      string
+	advertise   string
+	node        *node.Node
+	links       *transport.Transport
+	search      discovery.Search // nil if all peers are known beforehand
+	incarnation algo.Incarnation
+	since       time.Time      // when it started
+	release     []func() error // what Close lets go of after the node, last first
 
-	watching sync.WaitGroup // of watch
+	watching sync.WaitGroup // of watch, and of who hears the news
 
 	closing sync.Once
 	closed  error // what Close returns
@@ -182,8 +196,8 @@ type Peer struct {
 // come later. Locks are granted once a majority is there; with the classic
 // algorithms, once every peer is.
 //
-// Join takes a ctx for the sources of peers to come, which will need the
-// network; it has no influence on the peer once Join has returned.
+// Join takes a ctx for sources of peers that need the network; it has no
+// influence on the peer once Join has returned.
 func Join(ctx context.Context, cfg Config) (*Peer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -193,7 +207,7 @@ func Join(ctx context.Context, cfg Config) (*Peer, error) {
 		return nil, fmt.Errorf("conch: %w", err)
 	}
 	p := &Peer{name: algo.PeerName(cfg.Name), addrs: peers, voters: cfg.Voters, advertise: cfg.Advertise}
-	if err := p.start(cfg); err != nil {
+	if err := p.start(ctx, cfg); err != nil {
 		for _, release := range slices.Backward(p.release) {
 			release()
 		}
@@ -221,18 +235,8 @@ func (c *Config) complete() (Peers, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, ok := peers[c.Name]
-	if !ok {
-		return nil, fmt.Errorf("%s is not among the peers (%s)", c.Name, strings.Join(slices.Sorted(maps.Keys(peers)), ", "))
-	}
-	if c.Listen == "" {
-		c.Listen = own
-	}
-	if c.Advertise == "" {
-		c.Advertise = own
-	}
-	if err := discovery.CheckAddr(c.Advertise); err != nil {
-		return nil, fmt.Errorf("Config.Advertise: %w", err)
+	if err := c.completeAddrs(peers); err != nil {
+		return nil, err
 	}
 	if c.Cluster == "" {
 		c.Cluster = defaultCluster
@@ -261,8 +265,42 @@ func (c *Config) complete() (Peers, error) {
 	return peers, nil
 }
 
+// finder returns what finds the peers while they run; nil if all are known.
+func (c *Config) finder() discovery.Finder {
+	f, _ := c.Discovery.(discovery.Finder)
+	return f
+}
+
+// open says that peers without a vote come and go.
+func (c *Config) open() bool { return c.finder() != nil && roster.Leases(c.Algorithm) }
+
+// completeAddrs checks this peer's own addresses.
+func (c *Config) completeAddrs(peers Peers) error {
+	own, ok := peers[c.Name]
+	switch {
+	case c.finder() != nil:
+		own = cmp.Or(c.Listen, net.JoinHostPort("", defaultPort))
+	case !ok:
+		return fmt.Errorf("%s is not among the peers (%s)", c.Name, strings.Join(slices.Sorted(maps.Keys(peers)), ", "))
+	}
+	if c.Listen == "" {
+		c.Listen = own
+	}
+	if c.Advertise == "" && c.finder() != nil {
+		return nil // once it listens, there is more to say
+	}
+	c.Advertise = cmp.Or(c.Advertise, own)
+	if err := discovery.CheckAddr(c.Advertise); err != nil {
+		return fmt.Errorf("Config.Advertise: %w", err)
+	}
+	return nil
+}
+
 // completeVoters checks the voters, and sorts them.
 func (c *Config) completeVoters(peers Peers) error {
+	if c.finder() != nil {
+		return c.completeFoundVoters()
+	}
 	names := slices.Sorted(maps.Keys(peers))
 	if len(c.Voters) == 0 {
 		c.Voters = names
@@ -279,6 +317,28 @@ func (c *Config) completeVoters(peers Peers) error {
 	}
 	if len(c.Voters) < len(names) && !roster.Leases(c.Algorithm) {
 		return fmt.Errorf("Config.Voters: %s needs every peer, so all of them vote: name no voters, or all peers", c.Algorithm)
+	}
+	return nil
+}
+
+// completeFoundVoters does so where peers are found: the voters are all that is
+// known of the cluster beforehand.
+func (c *Config) completeFoundVoters() error {
+	if len(c.Voters) == 0 {
+		return errors.New("Config.Voters is empty: where peers are found while they run, name those whose votes count, the same at every peer, for as long as the cluster lives")
+	}
+	c.Voters = slices.Sorted(slices.Values(c.Voters))
+	for i, name := range c.Voters {
+		if err := algo.PeerName(name).Check(); err != nil {
+			return fmt.Errorf("Config.Voters: %w", err)
+		}
+		if i > 0 && name == c.Voters[i-1] {
+			return fmt.Errorf("Config.Voters: %s is named twice", name)
+		}
+	}
+	if !c.open() && !slices.Contains(c.Voters, c.Name) {
+		return fmt.Errorf("Config.Voters: %s needs every peer, so the voters (%s) are all there are, and %s is none of them: "+
+			"name it among them at every peer, or use relay", c.Algorithm, strings.Join(c.Voters, ", "), c.Name)
 	}
 	return nil
 }

@@ -1,10 +1,10 @@
 package conch
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"path/filepath"
 	"slices"
 	"time"
@@ -20,7 +20,7 @@ import (
 
 // start opens what the peer consists of, from the bottom up. What was opened
 // when it fails is in p.release.
-func (p *Peer) start(cfg Config) error {
+func (p *Peer) start(ctx context.Context, cfg Config) error {
 	kept, err := p.openState(cfg)
 	if err != nil {
 		return err
@@ -30,18 +30,14 @@ func (p *Peer) start(cfg Config) error {
 		return err
 	}
 	addrs := make(map[algo.PeerName]string, len(p.addrs))
-	var others []algo.PeerName
-	for _, name := range slices.Sorted(maps.Keys(p.addrs)) {
-		addrs[algo.PeerName(name)] = p.addrs[name]
-		if algo.PeerName(name) != p.name {
-			others = append(others, algo.PeerName(name))
-		}
+	for name, addr := range p.addrs {
+		addrs[algo.PeerName(name)] = addr
 	}
 	process, err := roster.New(cfg.Algorithm)
 	if err != nil {
 		return err
 	}
-	setup := p.setup(cfg, kept, others)
+	setup := p.setup(cfg, kept)
 	outdated := make(chan algo.Incarnation, 1)
 	links, err := transport.New(transport.Config{
 		Self:        p.name,
@@ -50,6 +46,7 @@ func (p *Peer) start(cfg Config) error {
 		Listen:      cfg.Listen,
 		Peers:       addrs,
 		Votes:       p.votes(cfg.Voters),
+		Open:        setup.Open,
 		Cluster:     cfg.Cluster,
 		Algorithm:   cfg.Algorithm,
 		TTL:         cfg.TTL,
@@ -67,7 +64,8 @@ func (p *Peer) start(cfg Config) error {
 	if err != nil {
 		return err
 	}
-	p.listen = links.Addr().String()
+	p.links, p.listen = links, links.Addr().String()
+	p.incarnation, p.since = kept.Incarnation(), time.Now()
 	p.node, err = node.Start(node.Config{
 		Setup:     setup,
 		Algorithm: cfg.Algorithm,
@@ -82,12 +80,19 @@ func (p *Peer) start(cfg Config) error {
 		return errors.Join(err, links.Close())
 	}
 	p.watching.Go(func() { p.watch(outdated) })
+	if finder := cfg.finder(); finder != nil {
+		if err := p.find(ctx, cfg, finder, logger); err != nil {
+			err = errors.Join(err, p.node.Close())
+			p.watching.Wait()
+			return err
+		}
+	}
 	return nil
 }
 
 // votes says how many votes each peer has in quorums.
 func (p *Peer) votes(voters []string) map[algo.PeerName]int {
-	votes := make(map[algo.PeerName]int, len(p.addrs))
+	votes := map[algo.PeerName]int{p.name: 0}
 	for name := range p.addrs {
 		votes[algo.PeerName(name)] = 0
 	}
@@ -98,17 +103,24 @@ func (p *Peer) votes(voters []string) map[algo.PeerName]int {
 }
 
 // setup says what this incarnation begins with.
-func (p *Peer) setup(cfg Config, kept *state.State, others []algo.PeerName) algo.Setup {
+func (p *Peer) setup(cfg Config, kept *state.State) algo.Setup {
 	promises, good := kept.Kept()
-	var voters []algo.PeerName
+	var voters, others []algo.PeerName
 	for _, name := range cfg.Voters {
 		voters = append(voters, algo.PeerName(name))
 	}
+	others = append(others, voters...)
+	for name := range p.addrs {
+		others = append(others, algo.PeerName(name))
+	}
+	slices.Sort(others)
+	others = slices.DeleteFunc(slices.Compact(others), func(name algo.PeerName) bool { return name == p.name })
 	return algo.Setup{
 		Self:        p.name,
 		Incarnation: kept.Incarnation(),
 		Others:      others,
 		Voters:      voters,
+		Open:        cfg.open(),
 		TTL:         algo.Duration(cfg.TTL),
 		Linger:      algo.Duration(cfg.Tuning.Linger),
 		Drift:       cfg.Tuning.Drift,
@@ -215,14 +227,21 @@ func (p *Peer) Done() <-chan struct{} { return p.node.Done() }
 // error that wraps ErrClosed and says why if it cannot go on.
 func (p *Peer) Err() error { return p.node.Err() }
 
+// PeersChanged returns a channel that is closed as soon as Status would say
+// something else of the peers than it does now.
+func (p *Peer) PeersChanged() <-chan struct{} { return p.node.PeersChanged() }
+
 // Status is what a peer knows at one moment.
 type Status struct {
-	Name   string       `json:"name"`
-	Listen string       `json:"listen"` // the address it listens on
-	Addr   string       `json:"addr"`   // the address at which the others reach it
-	Voter  bool         `json:"voter"`  // its vote counts in quorums
-	Peers  []PeerStatus `json:"peers"`  // the others, sorted by name
-	Locks  []LockStatus `json:"locks"`  // those held or wanted at this peer, sorted by name
+	Name        string       `json:"name"`
+	Listen      string       `json:"listen"`           // the address it listens on
+	Addr        string       `json:"addr"`             // the address at which the others reach it
+	Gossip      string       `json:"gossip,omitempty"` // the address at which it is found, if peers find each other
+	Voter       bool         `json:"voter"`            // its vote counts in quorums
+	Incarnation uint64       `json:"incarnation"`      // larger at each of its starts
+	Since       time.Time    `json:"since"`            // when it started
+	Peers       []PeerStatus `json:"peers"`            // the others, sorted by name
+	Locks       []LockStatus `json:"locks"`            // those held or wanted at this peer, sorted by name
 	// Abstains is for how long yet, in nanoseconds, this peer grants nothing to
 	// anybody: after a start that did not follow a Close it may have forgotten
 	// what it had granted, and waits until that has expired.
@@ -231,12 +250,19 @@ type Status struct {
 
 // PeerStatus is what a peer knows of another.
 type PeerStatus struct {
-	Name   string    `json:"name"`
-	Addr   string    `json:"addr"`
-	Voter  bool      `json:"voter"`  // its vote counts in quorums
-	Up     bool      `json:"up"`     // messages can be exchanged both ways
-	Since  time.Time `json:"since"`  // when Up last changed
-	Reason string    `json:"reason"` // why it is down
+	Name        string    `json:"name"`
+	Addr        string    `json:"addr"`        // where it is looked for; empty if nobody has said so yet
+	Voter       bool      `json:"voter"`       // its vote counts in quorums
+	Incarnation uint64    `json:"incarnation"` // larger at each of its starts; 0 before the first contact
+	Up          bool      `json:"up"`          // messages can be exchanged both ways
+	Since       time.Time `json:"since"`       // when Up last changed
+	Reason      string    `json:"reason"`      // why it is down
+	// RoundTrip is what it took to get an answer, when that was last measured; 0 if
+	// it never was.
+	RoundTrip time.Duration `json:"round_trip"`
+	// Suspected says why those who find peers hold it for dead or gone; empty if
+	// they do not, or if nobody looks. It is a hint: Up counts.
+	Suspected string `json:"suspected,omitempty"`
 }
 
 // LockStatus is what a peer knows of a lock that is held or wanted there.
@@ -254,12 +280,16 @@ func (p *Peer) voter(name string) bool { return slices.Contains(p.voters, name) 
 
 // Status returns what the peer knows now. It asks no other peer.
 func (p *Peer) Status() Status {
-	s := Status{Name: p.Name(), Listen: p.listen, Addr: p.advertise, Voter: p.voter(p.Name())}
+	s := Status{Name: p.Name(), Listen: p.listen, Addr: p.advertise, Voter: p.voter(p.Name()), Incarnation: uint64(p.incarnation), Since: p.since}
+	if p.search != nil {
+		s.Gossip = p.search.Addr()
+	}
 	now := p.node.Status()
 	s.Abstains = now.Abstains
 	for _, o := range now.Peers {
 		s.Peers = append(s.Peers, PeerStatus{
-			Name: string(o.Name), Addr: p.addrs[string(o.Name)], Voter: p.voter(string(o.Name)), Up: o.Up, Since: o.Since, Reason: o.Reason,
+			Name: string(o.Name), Addr: p.links.Located(o.Name), Voter: p.voter(string(o.Name)), Incarnation: uint64(o.Incarnation),
+			Up: o.Up, Since: o.Since, Reason: o.Reason, RoundTrip: p.links.RoundTrip(o.Name), Suspected: o.Suspected,
 		})
 	}
 	for _, l := range now.Locks {
