@@ -21,6 +21,7 @@ const (
 	exitFalse   = 1 // also any failure without a code of its own
 	exitUnknown = 2
 	exitUsage   = 64
+	exitNoPeer  = 69 // EX_UNAVAILABLE: no peer to talk to
 )
 
 func main() {
@@ -126,6 +127,7 @@ func rootCommand() *cobra.Command {
 	add("see", simCommand())
 	add("see", compareCommand())
 	add("run", peerCommand())
+	add("run", peersCommand())
 	add("judge", checkCommand())
 	add("judge", explainCommand())
 	add("judge", diagramCommand())

@@ -1,0 +1,91 @@
+// Package service is what a running peer offers to the programs on its machine: the
+// calls of proto/conch/v1, as gRPC, as gRPC for browsers, and as JSON over HTTP, all
+// at one socket.
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"connectrpc.com/connect/v2/connecthttp"
+	"connectrpc.com/grpcreflect/v2"
+
+	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/proto/conch/v1/conchv1connect"
+)
+
+const (
+	// maxMessage bounds what a client may send at once, in bytes.
+	maxMessage = 1 << 16
+	// headerTime is how long a client may take to say what it wants.
+	headerTime = 10 * time.Second
+	// drainTime is how long Close waits for calls under way. Those that watch are
+	// told to end, and do at once.
+	drainTime = time.Second
+)
+
+// Server serves one peer's calls.
+type Server struct {
+	http   *http.Server
+	serves sync.WaitGroup
+	ctx    context.Context // ends the calls that last
+	cancel context.CancelFunc
+
+	mu     sync.Mutex
+	failed error // the first reason why a listener was given up
+}
+
+// New returns a server for a peer. It lasts until Close, which comes before the
+// peer's.
+func New(peer *conch.Peer) *Server {
+	s := &Server{}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	calls := connect.NewServer()
+	conchv1connect.RegisterPeersHandler(calls, &peers{peer: peer, done: s.ctx.Done()})
+	grpcreflect.Register(calls)
+	mux := http.NewServeMux()
+	connecthttp.Mount(mux, calls, connecthttp.WithReadMaxBytes(maxMessage))
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	s.http = &http.Server{
+		Handler:           mux,
+		Protocols:         protocols,
+		ReadHeaderTimeout: headerTime,
+		MaxHeaderBytes:    maxMessage,
+		ErrorLog:          nil,
+	}
+	return s
+}
+
+// Serve answers at a listener, until Close. It returns at once.
+func (s *Server) Serve(l net.Listener) {
+	s.serves.Go(func() {
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.failed == nil {
+				s.failed = fmt.Errorf("no more programs are served at %s: %w", l.Addr(), err)
+			}
+		}
+	})
+}
+
+// Close ends all calls and closes the listeners.
+func (s *Server) Close() error {
+	s.cancel()
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = s.http.Close()
+	}
+	s.serves.Wait()
+	return errors.Join(err, s.failed)
+}
