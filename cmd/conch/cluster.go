@@ -24,20 +24,22 @@ import (
 
 // cluster is the peers of a demo, each a process of its own.
 type cluster struct {
-	o     *demoOptions
-	names []string
-	addrs []string
-	peers []*process
-	ended chan *process // a process that ended by itself
+	o      *demoOptions
+	names  []string // of those with a vote
+	addrs  []string // of everybody, guests too, by number
+	gossip []string // where they are found, with serf
+	peers  []*process
+	ended  chan *process // a process that ended by itself
 }
 
 // process is one peer.
 type process struct {
-	name string
-	cmd  *exec.Cmd
-	log  string
-	done chan struct{} // closed when it has ended; nil before it was started
-	err  error         // how, once done
+	name   string
+	number int
+	cmd    *exec.Cmd
+	log    string
+	done   chan struct{} // closed when it has ended; nil before it was started
+	err    error         // how, once done
 
 	expected *atomic.Bool // its end is
 	begins   int64        // where in log
@@ -45,7 +47,8 @@ type process struct {
 
 // startCluster writes the peers file and starts the peers.
 func startCluster(o *demoOptions) (*cluster, error) {
-	addrs, err := freeAddrs(o.peers)
+	all := o.peers + o.guests
+	addrs, err := freeAddrs(2 * all)
 	if err != nil {
 		return nil, err
 	}
@@ -55,16 +58,18 @@ func startCluster(o *demoOptions) (*cluster, error) {
 		names[i] = peerName(i)
 		fmt.Fprintf(&file, "%s %s\n", names[i], addrs[i])
 	}
-	if err := os.WriteFile(filepath.Join(o.dir, "peers.txt"), []byte(file.String()), 0o644); err != nil {
-		return nil, err
+	if o.discovery != "serf" {
+		if err := os.WriteFile(filepath.Join(o.dir, "peers.txt"), []byte(file.String()), 0o644); err != nil {
+			return nil, err
+		}
 	}
-	c := &cluster{o: o, names: names, addrs: addrs, ended: make(chan *process, 2*o.peers+o.kill)} // room for a restart of each
+	c := &cluster{o: o, names: names, addrs: addrs[:all], gossip: addrs[all:], ended: make(chan *process, 2*all+o.kill)} // room for a restart of each
 	for i, name := range names {
 		// The peer and its cluster are new: its clock starts at 0, and its tokens
 		// are easy to read.
 		err := state.Create(filepath.Join(o.dir, "state", name), algo.PeerName(name))
 		if err == nil {
-			c.peers = append(c.peers, &process{name: name, log: filepath.Join(o.dir, name+".log")})
+			c.peers = append(c.peers, &process{name: name, number: i, log: filepath.Join(o.dir, name+".log")})
 			err = c.start(c.peers[i], o.entries)
 		}
 		if err != nil {
@@ -98,13 +103,7 @@ func (c *cluster) start(p *process, entries int) error {
 	if o.measure {
 		args = append(args, "--log-level", "error")
 	}
-	if o.discovery == "file" {
-		args = append(args, "--peers-file", filepath.Join(o.dir, "peers.txt"))
-	} else {
-		for i := range c.names {
-			args = append(args, "--peer", c.names[i]+"="+c.addrs[i])
-		}
-	}
+	args = append(args, c.discovery(p)...)
 	log, err := os.OpenFile(p.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
@@ -131,9 +130,27 @@ func (c *cluster) start(p *process, entries int) error {
 	return nil
 }
 
-// waitForEntries waits until the shared file has that many exits, and lets f do
-// what it wants to do to the peers in the meantime.
-func (c *cluster) waitForEntries(ctx context.Context, want int, f *faults) error {
+// discovery returns the arguments by which a peer learns of the others.
+func (c *cluster) discovery(p *process) (args []string) {
+	switch c.o.discovery {
+	case "file":
+		return []string{"--peers-file", filepath.Join(c.o.dir, "peers.txt")}
+	case "flags":
+		for i, name := range c.names {
+			args = append(args, "--peer", name+"="+c.addrs[i])
+		}
+		return args
+	}
+	args = []string{"--voters", strings.Join(c.names, ","), "--network", "loopback", "--listen", c.addrs[p.number], "--serf-addr", c.gossip[p.number]}
+	for _, addr := range c.gossip[:min(len(c.names), demoJoins)] {
+		args = append(args, "--join", addr)
+	}
+	return args
+}
+
+// waitForEntries waits until the shared file has that many exits, and lets f and g
+// do what they want to do to the peers in the meantime.
+func (c *cluster) waitForEntries(ctx context.Context, want int, f *faults, g *guests) error {
 	tick := time.NewTicker(demoTick)
 	defer tick.Stop()
 	s := &stays{path: filepath.Join(c.o.dir, check.SectionFile)}
@@ -155,7 +172,10 @@ func (c *cluster) waitForEntries(ctx context.Context, want int, f *faults) error
 		if err := f.look(s); err != nil {
 			return err
 		}
-		if s.exits >= want && f.done() {
+		if err := g.look(s); err != nil {
+			return err
+		}
+		if s.exits >= want && f.done() && g.done() {
 			return nil
 		}
 		if stall := max(demoStall, 4*c.o.ttl); time.Since(changed) > stall {

@@ -143,7 +143,7 @@ func (c *console) unlock(name string) {
 func (c *console) status() {
 	s := c.peer.Status()
 	if s.Abstains > 0 {
-		c.out.printf("started again: grants nothing for another %s, until what it may have granted before has expired", s.Abstains.Round(time.Millisecond))
+		c.out.printf("has just started: grants nothing for another %s, until what it may have granted before has expired", s.Abstains.Round(time.Millisecond))
 	}
 	if len(s.Locks) == 0 {
 		c.out.printf("no lock is held or wanted here")

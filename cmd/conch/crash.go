@@ -160,7 +160,7 @@ func isAre(n int) string {
 func (f *faults) killOther(s *stays) error {
 	var up []*process
 	for _, p := range f.c.peers {
-		if p.name != s.inside.name && !slices.ContainsFunc(f.down, func(d *outage) bool { return d.p == p }) {
+		if p.name != s.inside.name && !p.expected.Load() && !slices.ContainsFunc(f.down, func(d *outage) bool { return d.p == p }) {
 			up = append(up, p)
 		}
 	}
@@ -198,6 +198,11 @@ func (f *faults) restart(s *stays, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// busy says that a peer is down, or was started again and has yet to enter.
+func (f *faults) busy(p *process) bool {
+	return slices.Contains(f.after, p) || slices.ContainsFunc(f.down, func(d *outage) bool { return d.p == p })
 }
 
 // conclude says what it was like for those who were not killed.

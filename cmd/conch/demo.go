@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,7 @@ type demoOptions struct {
 	report    bool
 	crash     bool
 	kill      int
+	guests    int
 	ttl       time.Duration // 0: the peers' default
 
 	linger int // which entry ends with a kill; 0: none
@@ -48,6 +50,7 @@ const (
 	demoTick       = 5 * time.Millisecond
 	demoStall      = 20 * time.Second // without an entry for so long, the demo gives up
 	demoKillsMax   = 100
+	demoJoins      = 3 // how many addresses each peer is given to join, with serf
 )
 
 func demoCommand() *cobra.Command {
@@ -67,11 +70,12 @@ func demoCommand() *cobra.Command {
 	f.IntVar(&o.peers, "peers", 3, "number of peers")
 	f.IntVar(&o.entries, "entries", 3, "how often each enters the critical section")
 	f.StringVar(&o.algorithm, "algorithm", roster.Default, algorithmHelp())
-	f.StringVar(&o.discovery, "discovery", "file", "how peers learn of each other: file or flags")
+	f.StringVar(&o.discovery, "discovery", "file", "how peers learn of each other: file, flags or serf")
 	f.Uint64Var(&o.seed, "seed", 0, "decides the moments of wanting (default: chance, and printed)")
 	f.StringVar(&o.dir, "dir", "", "directory for everything about the run, new or empty (default: one below runs)")
 	f.BoolVar(&o.crash, "crash", false, "kill the holder inside the critical section, and start it again later")
 	f.IntVar(&o.kill, "kill", 0, "kill peers that are not inside, so many times in all, and start them again later")
+	f.IntVar(&o.guests, "guests", 0, "with --discovery serf: so many more peers, without a vote, come in mid-run, make their entries, and leave")
 	f.DurationVar(&o.ttl, "ttl", 0, "the peers' TTL (default: that of conch peer; 1s with --crash or --kill)")
 	f.BoolVar(&o.report, "report", false, "also write report.pdf and report.html into the directory of the run")
 	f.BoolVar(&o.json, "json", false, "print the verdict as JSON instead of the story")
@@ -89,8 +93,8 @@ func (o *demoOptions) complete() error {
 	if _, err := roster.New(o.algorithm); err != nil {
 		return usage("--algorithm: %w", err)
 	}
-	if o.discovery != "file" && o.discovery != "flags" {
-		return usage("--discovery %q: use file or flags", o.discovery)
+	if !slices.Contains([]string{"file", "flags", "serf"}, o.discovery) {
+		return usage("--discovery %q: use file, flags or serf", o.discovery)
 	}
 	if err := o.completeFaults(); err != nil {
 		return err
@@ -129,8 +133,23 @@ func (o *demoOptions) completeFaults() error {
 	case o.ttl != 0 && o.ttl < conch.MinTTL:
 		return usage("--ttl %s: the least is %s", o.ttl, conch.MinTTL)
 	}
-	if o.ttl == 0 && o.faulty() {
+	if o.ttl == 0 && (o.faulty() || o.discovery == "serf") {
 		o.ttl = demoCrashTTL
+	}
+	return o.completeGuests()
+}
+
+// completeGuests checks the flags about who comes later.
+func (o *demoOptions) completeGuests() error {
+	switch {
+	case o.guests == 0:
+		return nil
+	case o.guests < 0 || o.peers+o.guests > demoPeersMax:
+		return usage("--guests %d: with the peers at most %d", o.guests, demoPeersMax)
+	case o.discovery != "serf":
+		return usage("--guests needs --discovery serf: a list of peers says who there is")
+	case !survives(o.algorithm):
+		return usage("--guests: %s needs every peer, so nobody comes or goes", o.algorithm)
 	}
 	return nil
 }
@@ -260,12 +279,18 @@ func (o *demoOptions) compete(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	f := newFaults(o, c, out)
-	if o.faulty() {
+	if o.faulty() || o.guests > 0 {
 		fmt.Fprintln(out)
 	}
-	err = c.waitForEntries(ctx, o.peers*o.entries, f)
+	g, err := newGuests(o, c, f)
+	if err == nil {
+		err = c.waitForEntries(ctx, (o.peers+o.guests)*o.entries, f, g)
+	}
 	if err == nil && o.faulty() {
 		f.conclude()
+	}
+	if waitErr := g.wait(); err == nil {
+		err = waitErr
 	}
 	if stopErr := c.stop(); err == nil {
 		err = stopErr

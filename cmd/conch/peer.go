@@ -18,6 +18,7 @@ import (
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/algo/roster"
 	"github.com/conchlock/conch/discovery"
+	"github.com/conchlock/conch/discovery/serf"
 )
 
 // peerOptions are the flags of conch peer.
@@ -25,22 +26,26 @@ type peerOptions struct {
 	conch.Config
 	peersFile string
 	peers     []string
+	gossip    serf.Source
+	network   string
 	trace     bool
 	logFormat string
 	logLevel  string
+	socket    string
 	section   sectionOptions
 }
 
 func peerCommand() *cobra.Command {
 	var o peerOptions
 	cmd := &cobra.Command{
-		Use:   "peer --name NAME (--peers-file FILE | --peer NAME=HOST:PORT ...)",
+		Use:   "peer --name NAME (--peers-file FILE | --peer NAME=HOST:PORT ... | --join HOST:PORT ... --voters NAME,...)",
 		Short: "Run one peer until interrupted; type lock NAME, unlock NAME, status",
 		Long: "Run one peer until interrupted. Lines typed at it are commands: lock NAME,\n" +
 			"unlock NAME, status, peers, help. Every message that it sends and receives is\n" +
 			"logged to stderr; answers to commands go to stdout.",
 		Example: "  conch peer --name a --peers-file peers.txt\n" +
-			"  conch peer --name a --peer a=127.0.0.1:7401 --peer b=127.0.0.1:7402",
+			"  conch peer --name a --peer a=127.0.0.1:7401 --peer b=127.0.0.1:7402\n" +
+			"  conch peer --name d --join 10.0.0.1:7946 --voters a,b,c",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runPeer(cmd, &o) },
 	}
@@ -48,15 +53,17 @@ func peerCommand() *cobra.Command {
 	f.StringVar(&o.Name, "name", "", "this peer's name")
 	f.StringVar(&o.peersFile, "peers-file", "", "file with one peer a line, NAME HOST:PORT")
 	f.StringArrayVar(&o.peers, "peer", nil, "a peer, NAME=HOST:PORT; once for each, this one included")
-	f.StringSliceVar(&o.Voters, "voters", nil, "the peers whose votes count, as in a,b,c: the same at all peers, for the cluster's life (default: all)")
-	f.StringVar(&o.Listen, "listen", "", "address to listen on (default: this peer's own among the peers)")
-	f.StringVar(&o.Advertise, "advertise", "", "address at which the others reach this peer, where addresses are translated; shown in status, the others use their own lists")
+	o.addSerf(f)
+	f.StringSliceVar(&o.Voters, "voters", nil, "the peers whose votes count, as in a,b,c: the same at all peers, for the cluster's life (default: all; with --join they must be named)")
+	f.StringVar(&o.Listen, "listen", "", "address to listen on (default: this peer's own among the peers; with --join all addresses, port 7400)")
+	f.StringVar(&o.Advertise, "advertise", "", "address at which the others reach this peer, where addresses are translated, or this machine has several; with --join the others are told, else they use their own lists")
 	f.StringVar(&o.Algorithm, "algorithm", "", fmt.Sprintf("%s; the same at all peers (default %s)", algorithmHelp(), roster.Default))
 	f.StringVar(&o.Cluster, "cluster", "", "name of the cluster; peers of another are refused (default conch)")
 	f.DurationVar(&o.TTL, "ttl", 0, "how long a lease lasts unless it is renewed, and how soon silence is noticed; the same at all peers (default 5s)")
 	f.DurationVar(&o.Tuning.Linger, "linger", 0, "how long a lock that nobody wants stays where it was last; at most a third of the ttl (default a quarter)")
 	f.Int64Var(&o.Tuning.Drift, "drift", 0, "by how much the rates of two machines' clocks may differ, in parts per million; the same at all peers (default 1000)")
 	f.StringVar(&o.Dir, "dir", "", "directory for what must survive a restart; this peer's alone")
+	f.StringVar(&o.socket, "socket", "", "unix socket at which programs on this machine reach the peer (default: conch.sock in --dir, else "+defaultSocket()+"); none turns it off")
 	f.BoolVar(&o.trace, "trace", false, "write every event to a trace, NAME.ndjson in --trace-dir")
 	f.StringVar(&o.TraceDir, "trace-dir", "", "directory for the trace, and turns it on (default: that of --dir)")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
@@ -75,8 +82,9 @@ func peerCommand() *cobra.Command {
 	complete("log-format", "text", "json")
 	complete("log-level", "info", "warn", "error", "off")
 	cmd.MarkFlagRequired("name")
-	cmd.MarkFlagsMutuallyExclusive("peers-file", "peer")
-	cmd.MarkFlagsOneRequired("peers-file", "peer")
+	cmd.MarkFlagsMutuallyExclusive("peers-file", "peer", "join")
+	cmd.MarkFlagsMutuallyExclusive("peers-file", "peer", "serf-addr")
+	cmd.MarkFlagsOneRequired("peers-file", "peer", "join", "serf-addr")
 	return cmd
 }
 
@@ -141,12 +149,17 @@ func (o *peerOptions) complete(cmd *cobra.Command) error {
 	if err := o.check(cmd); err != nil {
 		return err
 	}
-	if o.peersFile != "" {
+	switch {
+	case o.peersFile != "":
 		o.Discovery = discovery.File(o.peersFile)
-	} else {
+	case len(o.peers) > 0:
 		o.Discovery = discovery.Flags(o.peers)
 		if _, err := o.Discovery.Peers(); err != nil {
 			return usage("%w", err)
+		}
+	default:
+		if err := o.completeSerf(); err != nil {
+			return err
 		}
 	}
 	if o.trace && o.TraceDir == "" {
@@ -193,6 +206,10 @@ func runPeer(cmd *cobra.Command, o *peerOptions) error {
 	if err != nil {
 		return errors.New(strings.TrimPrefix(err.Error(), "conch: "))
 	}
+	local, err := serveLocal(peer, o, cmd.ErrOrStderr())
+	if err != nil {
+		return errors.Join(err, peer.Close())
+	}
 	out := &lines{w: cmd.OutOrStdout()}
 	out.printf("%s listens on %s; type help for the commands", peer.Name(), peer.Addr())
 
@@ -218,7 +235,7 @@ func runPeer(cmd *cobra.Command, o *peerOptions) error {
 	}
 	cancel()
 	working.Wait() // it leaves the section itself: Close would let the next one in before that
-	return errors.Join(err, peer.Close())
+	return errors.Join(err, local.Close(), peer.Close())
 }
 
 // lines writes whole lines from several goroutines.

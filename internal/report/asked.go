@@ -31,12 +31,12 @@ func asked(runs []*run, o *Options) []document.Block {
 		say("Requests are ordered, or a token goes round; the checker looks for requests that nobody answered."),
 		func(r *run) document.Text { return say(r.answered(), "; ", r.allEntries()) })
 	row("T1", "Go.", say("Go, one module: ", mono(o.Module), "."), nil)
-	row("T2", "A README that says how to start it.", say(mono("README.md"), " in ", o.repository(), ": two commands."), nil)
+	row("T2", "A README that says how to start it.", say(mono("README.md"), " in ", o.repository(), ": ", mono("go run ./cmd/conch demo"), " and ", mono("go test ./..."), "."), nil)
 	row("T3", "gRPC for all messages between nodes.",
-		say("Each pair of peers has one bidirectional gRPC stream; the schema is ", mono("internal/transport/wire/peers.proto"), "."),
+		say("Each pair of peers has two gRPC streams, one opened by each; the schema is ", mono("internal/transport/wire/peers.proto"), "."),
 		func(r *run) document.Text { return r.nth(r.linkUps(), "streams begin at ") })
 	row("T4", "Nodes find each other: from a file of addresses, from the command line, or through Serf.",
-		discovered(o), nil)
+		discovered(), nil)
 	row("T5", "It is shown with three nodes and more.", say("With real processes on one machine."),
 		func(r *run) document.Text { return say(to(r.id("setting"), count(len(r.peers), "peer"))) })
 	row("T6", "The logs show the sequence of messages that leads to an entry.",
@@ -141,10 +141,7 @@ func (r *run) sequence() document.Text {
 }
 
 // discovered says how peers find each other.
-func discovered(o *Options) document.Text {
-	t := say("From a file of addresses (", mono("--peers-file"), ") and from flags (", mono("--peer a=HOST:PORT"), ").")
-	if o.Serf {
-		return append(t, say(" Through Serf (", mono("--join HOST:PORT"), ").")...)
-	}
-	return append(t, say(" Serf is not part of this version.")...)
+func discovered() document.Text {
+	return say("From a file of addresses (", mono("--peers-file FILE"), "), from flags (", mono("--peer a=HOST:PORT"), "), and through Serf (",
+		mono("--join HOST:PORT --voters a,b,c"), "): the voters are named, and found by gossip; others come and go.")
 }

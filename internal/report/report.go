@@ -23,7 +23,6 @@ type Options struct {
 	Lock       string // the lock to show; empty: of each run the one with the most entries
 	Algorithms func(name string) *Algorithm
 	Guarantees []byte // what is promised, as Markdown
-	Serf       bool   // peers can find each other through Serf
 	LogLines   int    // how many lines of logs there are at most; 0: LogLinesDefault
 }
 

@@ -168,7 +168,7 @@ func (w *way) cause(st *step, to *node) *node {
 // news says that an event tells of another peer, by itself: that there is
 // contact with it, or a way to it, or none.
 func news(n *node) bool {
-	return n.Kind == trace.Note && n.Lock == "" && n.Other != "" || n.Kind == trace.LinkUp || n.Kind == trace.LinkDown || n.Kind == trace.Suspect
+	return n.Kind == trace.Note && n.Lock == "" && n.Other != "" || n.Kind == trace.LinkUp || n.Kind == trace.LinkDown || n.Kind == trace.Suspect || n.Kind == trace.Leave
 }
 
 // How a hold ended, if not by an exit.
@@ -238,7 +238,7 @@ func (w *way) contact(to *node) (*step, *node) {
 			began = n
 		}
 	}
-	if to.Kind == trace.LinkDown || to.Kind == trace.Suspect {
+	if to.Kind == trace.LinkDown || to.Kind == trace.Suspect || to.Kind == trace.Leave {
 		p.Why = "and " + string(to.Peer) + " had yet to notice"
 		began = w.latest(to.Other, func(n *node) bool { return n.Kind == trace.Crash || n.Kind == trace.Stop })
 	}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"slices"
+
+	"github.com/spf13/pflag"
+
+	"github.com/conchlock/conch/discovery"
+	"github.com/conchlock/conch/discovery/serf"
+)
+
+// addSerf adds the flags about peers that find each other.
+func (o *peerOptions) addSerf(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.gossip.Join, "join", nil, "address of any peer's gossip, HOST:PORT: the others are learnt from it; may be given several times, and need not be there yet")
+	f.StringVar(&o.gossip.Bind, "serf-addr", "", "address to gossip on, HOST:PORT, by UDP and TCP (default: the host of --listen, port 7946)")
+	f.StringVar(&o.gossip.Advertise, "serf-advertise", "", "address at which the others reach --serf-addr, where addresses are translated")
+	f.StringVar(&o.gossip.Keyring, "keyring", "", "file with keys for the gossip, base64 of 16, 24 or 32 bytes, one a line; the first one encrypts")
+	f.StringVar(&o.network, "network", "lan", "what the gossip has to expect: lan, wan or loopback")
+}
+
+// completeSerf finds what is wrong with them.
+func (o *peerOptions) completeSerf() error {
+	for _, addr := range o.gossip.Join {
+		if err := discovery.CheckAddr(addr); err != nil {
+			return usage("--join: %w", err)
+		}
+	}
+	if len(o.Voters) == 0 {
+		return usage("--join needs --voters a,b,c: whose votes count is decided when the cluster is born, and is the same at every peer")
+	}
+	networks := []string{"lan", "wan", "loopback"}
+	i := slices.Index(networks, o.network)
+	if i < 0 {
+		return usage("--network %q: use lan, wan or loopback", o.network)
+	}
+	o.gossip.Network = []serf.Network{serf.LAN, serf.WAN, serf.Loopback}[i]
+	o.gossip.Dir = o.Dir
+	o.Discovery = o.gossip
+	return nil
+}
