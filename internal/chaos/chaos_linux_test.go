@@ -17,6 +17,7 @@ import (
 var (
 	chaosFor  = flag.Duration("chaos", 0, "how long peers are under fire, at most 10m; a few seconds if 0")
 	chaosCuts = flag.Bool("cuts", false, "fail if no link can be cut here, instead of leaving that out")
+	chaosSerf = flag.Bool("serf", false, "peers find each other by gossip; three vote, and a fourth comes and goes")
 	chaosSeed = flag.Uint64("seed", 0, "decides the schedule of the faults; chance if 0")
 )
 
@@ -75,8 +76,11 @@ func TestChaos(t *testing.T) {
 	}
 	random := rand.New(rand.NewPCG(a.seed, 1))
 	names := []string{"a", "b", "c", "d", "e"}[:3+random.IntN(3)]
+	if *chaosSerf {
+		names = []string{"a", "b", "c", "d"}
+	}
 	a.open(names)
-	rounds := plan(random, atMost, len(names), a.locks, a.ground.cuts, a.ground.disks)
+	rounds := plan(random, atMost, len(names), a.locks, place{cuts: a.ground.cuts, disks: a.ground.disks, gossip: *chaosSerf})
 	t.Logf("seed %d: %d peers, TTL %s, about %s", a.seed, len(names), ttl, atMost)
 	for i, r := range rounds {
 		t.Logf("%3d. %s", i+1, r)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/discovery/serf"
 )
 
 // task is what a peer's process is to do. It comes as JSON in taskEnv.
@@ -26,6 +27,7 @@ type task struct {
 	Locks  []string
 	Socket string // the resource
 	Seed   uint64
+	Gossip *serf.Source // how it finds the others; nil: they are in Config
 }
 
 // taskEnv makes the test binary behave as a peer.
@@ -40,6 +42,9 @@ func peerMain(text string) error {
 	var o task
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
 		return err
+	}
+	if o.Gossip != nil {
+		o.Config.Discovery = *o.Gossip
 	}
 	o.Config.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)

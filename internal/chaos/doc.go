@@ -8,6 +8,7 @@
 //	go test ./internal/chaos                              a few seconds
 //	go test ./internal/chaos -run Chaos -v -chaos 1m      longer, with a report; at most 9m
 //	go test ./internal/chaos -run Chaos -v -chaos 1m -seed 7
+//	go test ./internal/chaos -run Chaos -v -chaos 1m -serf   peers find each other by gossip, which is under fire, too; one has no vote
 //
 // The seed decides the number of peers and the order and details of the faults.
 // The moments at which messages meet are the machine's, so a seed repeats a

@@ -31,6 +31,9 @@ const prefix = "conch-chaos-"
 // port is where every peer listens, at an address of its own.
 const port = 7400
 
+// gossipPort is where they gossip, if they do.
+const gossipPort = 7946
+
 // diskSize is enough for what a peer keeps, and filled at once.
 const diskSize = 512 << 10
 
@@ -195,6 +198,17 @@ func (g *ground) cut(from, to int) error {
 	rule := []string{"pref", "50", "from", g.host(from), "to", g.host(to), "blackhole"}
 	g.rules = append(g.rules, rule)
 	return ip(append([]string{"-n", g.space("router"), "rule", "add"}, rule...)...)
+}
+
+// cutGossip lets no gossip go from one peer to another.
+func (g *ground) cutGossip(from, to int) error {
+	var errs []error
+	for _, proto := range []string{"udp", "tcp"} {
+		rule := []string{"pref", "50", "from", g.host(from), "to", g.host(to), "ipproto", proto, "dport", strconv.Itoa(gossipPort), "blackhole"}
+		g.rules = append(g.rules, rule)
+		errs = append(errs, ip(append([]string{"-n", g.space("router"), "rule", "add"}, rule...)...))
+	}
+	return errors.Join(errs...)
 }
 
 // heal ends all cuts.

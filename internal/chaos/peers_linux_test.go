@@ -17,6 +17,7 @@ import (
 
 	"github.com/conchlock/conch"
 	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/discovery/serf"
 	"github.com/conchlock/conch/internal/state"
 	"github.com/conchlock/conch/internal/trace"
 )
@@ -50,8 +51,21 @@ func (a *arena) newProcess(i int) (*process, error) {
 	for j, other := range a.ground.names {
 		p.task.Config.Peers[other] = a.ground.addr(j)
 	}
+	if *chaosSerf {
+		a.gossips(p)
+	}
 	// Peer and cluster are new: numbers start at 0, and are easy to read.
 	return p, state.Create(p.task.Config.Dir, algo.PeerName(name))
+}
+
+// gossips makes a peer one that finds the others: the first three vote.
+func (a *arena) gossips(p *process) {
+	c := &p.task.Config
+	c.Listen, c.Peers, c.Voters = c.Peers[p.name], nil, a.ground.names[:3]
+	p.task.Gossip = &serf.Source{Bind: fmt.Sprintf("%s:%d", a.ground.host(p.index), gossipPort), Dir: c.Dir, Network: serf.Loopback}
+	for j := range a.ground.names[:3] {
+		p.task.Gossip.Join = append(p.task.Gossip.Join, fmt.Sprintf("%s:%d", a.ground.host(j), gossipPort))
+	}
 }
 
 // start starts the peer's process, again if it has ended.

@@ -17,6 +17,7 @@ type kind struct {
 	advice string
 	cuts   bool // it needs a network to cut
 	disks  bool // it needs a disk to fill
+	gossip bool // it needs peers that find each other
 	peers  int  // it needs so many peers, so that a majority remains
 	all    bool // there is no majority while it lasts
 	strike func(ctx context.Context, a *arena, r *round) error
@@ -40,6 +41,8 @@ var kinds = []kind{
 	{name: "stop the holder, kill another", holder: true, more: 1, advice: again, peers: 5, strike: stopAndKill, heal: resumeAndStart},
 	{name: "kill and start again on a full disk", disks: true, strike: fullDisk, heal: roomAgain},
 	{name: "kill, and lose the directory on a full disk", disks: true, strike: lostDisk, heal: roomAgain},
+	{name: "a peer is held for dead", cuts: true, gossip: true, strike: cutGossip, heal: healCuts},
+	{name: "the holder is held for dead", holder: true, cuts: true, gossip: true, strike: cutGossip, heal: healCuts},
 	{name: "kill all", all: true, strike: killAll, heal: startVictims},
 }
 
@@ -69,14 +72,17 @@ func (r *round) String() string {
 // has been inside again and knows what it has promised.
 const roundTakes = 7 * ttl / 2
 
+// place says what there is to fail.
+type place struct{ cuts, disks, gossip bool }
+
 // plan draws rounds for a time: all kinds that are possible, in random order,
 // and then again.
-func plan(random *rand.Rand, atMost time.Duration, peers int, locks []string, cuts, disks bool) []*round {
+func plan(random *rand.Rand, atMost time.Duration, peers int, locks []string, has place) []*round {
 	var rounds, deck []*round
 	for range max(1, int(atMost/roundTakes)) {
 		if len(deck) == 0 {
 			for _, k := range kinds {
-				if k.cuts && !cuts || k.disks && !disks || k.peers > peers {
+				if k.cuts && !has.cuts || k.disks && !has.disks || k.gossip && !has.gossip || k.peers > peers {
 					continue
 				}
 				deck = append(deck, &round{kind: k})
@@ -153,6 +159,18 @@ func cutPair(both bool) func(context.Context, *arena, *round) error {
 		}
 		return err
 	}
+}
+
+// cutGossip cuts the victim's gossip off from all others, and leaves its links: the
+// others soon hold it for dead, and it holds them for dead.
+func cutGossip(_ context.Context, a *arena, r *round) error {
+	var errs []error
+	for o := range a.peers {
+		if v := r.victims[0]; o != v {
+			errs = append(errs, a.ground.cutGossip(v, o), a.ground.cutGossip(o, v))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func healCuts(_ context.Context, a *arena, _ *round) error { return a.ground.heal() }
