@@ -63,6 +63,12 @@ func alone(t *testing.T) (*Transport, *nobody, *deaf) {
 	return tr, carrier, handler
 }
 
+// stream returns one on which a peer has said hello.
+func stream(tr *Transport, from algo.PeerName) *incoming {
+	ctx, cancel := context.WithCancelCause(tr.ctx)
+	return &incoming{t: tr, ctx: ctx, cancel: cancel, wake: make(chan struct{}, 1), peer: tr.peer(from), incarnation: 1}
+}
+
 // A peer of which nobody has said where it is is not dialed, even where there is
 // a voter's chance that it comes; it is as soon as somebody has.
 func TestNoAddress(t *testing.T) {
@@ -116,6 +122,11 @@ func TestRest(t *testing.T) {
 			"Retry":  func() { tr.Retry("w") },
 			"Locate": func() { tr.Locate("w", "elsewhere") },
 			"Rest":   func() { tr.Rest("w", false) },
+			"a stream from it": func() {
+				if err := tr.peer("w").greet(stream(tr, "w")); err != nil {
+					t.Error(err)
+				}
+			},
 		} {
 			during(time.Minute)
 			if n := during(time.Hour); n < 1800 || n > 3600 {
@@ -203,8 +214,8 @@ func TestGone(t *testing.T) {
 		if len(p.dropped) > 0 || link.queue.len() > 0 {
 			t.Error("what is sent to who is gone is kept")
 		}
-		ctx, cancel := context.WithCancelCause(t.Context())
-		in := &incoming{t: tr, ctx: ctx, cancel: cancel, wake: make(chan struct{}, 1), peer: p, incarnation: 1}
+		in := stream(tr, "g")
+		in.peer = p
 		var refusal *Refusal
 		if err := p.greet(in); !errors.As(err, &refusal) || refusal.Cause != CauseUnknown {
 			t.Errorf("a stream from who is gone is answered with %v", err)

@@ -36,6 +36,7 @@ var mistakes = []struct{ what, file, old, new string }{
 	{"a new address waits for the end of the pause", "members.go", "\t\tp.out.cancel(errAgain)\n\t}\n\tp.arouse()\n", "\t\tp.out.cancel(errAgain)\n\t}\n"},
 	{"who is nowhere is dialed", "out.go", "if p.t.where(p.name) == \"\" {", "if false {"},
 	{"nobody rests", "out.go", "d = pauseRest", "_ = pauseRest"},
+	{"a stream from it ends no rest", "in.go", "\tp.arouse()\n", "\tp.kick()\n"},
 	{"a rest never ends", "members.go", "\tp.resting.Store(false)\n", ""},
 }
 
