@@ -183,6 +183,7 @@ func (p *peer) matching(words []string) []string {
 }
 
 func TestFindAndLeave(t *testing.T) {
+	t.Parallel()
 	a := start(t, "a")
 	b := start(t, "b", joining(a.Addr()))
 	c := start(t, "c", joining(b.Addr()), visitor())

@@ -144,6 +144,7 @@ func TestTCPBlocked(t *testing.T) {
 // TestFalseAlarm loses all that one peer says until the others take it for dead:
 // they find it again when it is heard.
 func TestFalseAlarm(t *testing.T) {
+	t.Parallel()
 	f := newFabric()
 	a := start(t, "a", f.over)
 	b := start(t, "b", f.over, joining(a.Addr()))

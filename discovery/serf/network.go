@@ -51,17 +51,18 @@ func ParseNetwork(text string) (Network, error) {
 type pace struct {
 	first, longest time.Duration // pauses between attempts to join somebody who does not answer
 	gap            time.Duration // between any two attempts that fail
+	dial           time.Duration // until a connection stands: whoever is cut off holds the others up
 	keys           time.Duration // how often the keyring is looked at
 }
 
 func (n Network) pace() pace {
 	switch n {
 	case WAN:
-		return pace{first: 2 * time.Second, longest: time.Minute, gap: 500 * time.Millisecond, keys: 5 * time.Second}
+		return pace{first: 2 * time.Second, longest: time.Minute, gap: 500 * time.Millisecond, dial: 10 * time.Second, keys: 5 * time.Second}
 	case Loopback:
-		return pace{first: 50 * time.Millisecond, longest: time.Second, gap: 10 * time.Millisecond, keys: 250 * time.Millisecond}
+		return pace{first: 50 * time.Millisecond, longest: time.Second, gap: 10 * time.Millisecond, dial: time.Second, keys: 250 * time.Millisecond}
 	}
-	return pace{first: time.Second, longest: 30 * time.Second, gap: 250 * time.Millisecond, keys: 5 * time.Second}
+	return pace{first: time.Second, longest: 30 * time.Second, gap: 250 * time.Millisecond, dial: 3 * time.Second, keys: 5 * time.Second}
 }
 
 // Leave waits for the two messages that say goodbye, then for their spreading: two
@@ -85,7 +86,7 @@ func (n Network) config(w *wire, at place, ring *memberlist.Keyring, logger *log
 	conf := &serf.Config{
 		MemberlistConfig: m, Logger: logger,
 		BroadcastTimeout: goodbye, LeavePropagateDelay: spread,
-		ProtocolVersion: serf.ProtocolVersionMax, ValidateNodeNames: true,
+		ProtocolVersion:    serf.ProtocolVersionMax, // and the gate checks names
 		DisableCoordinates: true, EnableNameConflictResolution: false,
 		EventBuffer: 64, QueryBuffer: 64, UserEventSizeLimit: 512,
 		QueryTimeoutMult: 16, QueryResponseSizeLimit: 1024, QuerySizeLimit: 1024,
@@ -111,10 +112,10 @@ func (n Network) memberlist() *memberlist.Config {
 		m = memberlist.DefaultWANConfig()
 	case Loopback:
 		m.TCPTimeout = time.Second
-		m.ProbeInterval, m.ProbeTimeout = 200*time.Millisecond, 100*time.Millisecond
+		m.ProbeInterval, m.ProbeTimeout = 250*time.Millisecond, 100*time.Millisecond
 		m.SuspicionMult, m.SuspicionMaxTimeoutMult = 3, 2
-		m.GossipInterval, m.GossipToTheDeadTime = 20*time.Millisecond, 5*time.Second
-		m.PushPullInterval = 2 * time.Second
+		m.GossipInterval, m.GossipToTheDeadTime = 25*time.Millisecond, 5*time.Second
+		m.PushPullInterval, m.RetransmitMult = time.Second, 6
 		m.EnableCompression = false
 	}
 	m.DeadNodeReclaimTime = 2 * m.ProbeInterval

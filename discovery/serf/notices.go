@@ -81,7 +81,10 @@ func (n *notices) take() []string {
 
 // lines is where the libraries log to. Most of what they say is for those who
 // write them, or is said better elsewhere.
-type lines struct{ said *notices }
+type lines struct {
+	said   *notices
+	doubts chan<- string // peers that seem not to answer by UDP
+}
 
 // known are parts of the libraries' lines that need no word: they mend themselves,
 // or the gate has told.
@@ -103,7 +106,10 @@ func (l *lines) Write(line []byte) (int, error) {
 	switch _, after, found := strings.Cut(rest, tcpOnly); {
 	case found:
 		name, _, _ := strings.Cut(after, " ")
-		l.said.once("udp "+name, "peer "+name+" answers by TCP and not by UDP: let UDP through to the gossip ports too; until then, news are slow")
+		select { // one late packet is no reason to alarm anybody
+		case l.doubts <- name:
+		default:
+		}
 	case isKeyTrouble(rest):
 		from := origin(rest)
 		l.said.once("key "+from, keyTrouble(from))

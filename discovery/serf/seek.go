@@ -39,16 +39,17 @@ type seeker struct {
 	lookup func(context.Context, string) ([]netip.Addr, error)
 	pace   pace
 	wake   chan struct{} // members have changed
+	doubts <-chan string // peers that seem not to answer by UDP
 
 	seen    *contacts
 	targets []*target // those to join first, then by name
 	home    target    // the cluster itself, when it believes this peer to be elsewhere
 }
 
-func newSeeker(self string, at place, source Source, seen *contacts, agent *serf.Serf, g *gate, said *notices) *seeker {
+func newSeeker(self string, at place, source Source, seen *contacts, agent *serf.Serf, g *gate, said *notices, doubts <-chan string) *seeker {
 	s := &seeker{
 		self: self, at: at, agent: agent, gate: g, said: said, lookup: source.test.lookup, pace: source.Network.pace(),
-		wake: make(chan struct{}, 1), seen: seen,
+		wake: make(chan struct{}, 1), seen: seen, doubts: doubts,
 	}
 	for _, addr := range source.Join {
 		s.targets = append(s.targets, &target{addr: addr, due: time.Now()})
@@ -83,8 +84,22 @@ func (s *seeker) run(ctx context.Context) {
 		case <-ctx.Done():
 		case <-timer.C:
 		case <-wake:
+		case name := <-s.doubts:
+			s.doubt(name, members)
 		}
 	}
+}
+
+// maxDoubts bounds how many wait to be cleared up; there will be more of each.
+const maxDoubts = 8
+
+// doubt finds out whether a peer answers by UDP that memberlist reached only by TCP.
+func (s *seeker) doubt(name string, members []serf.Member) {
+	i := slices.IndexFunc(members, func(m serf.Member) bool { return m.Name == name && up(m) })
+	if i < 0 || s.said.has("udp "+name) || s.ping(name, gossipAddr(members[i])) {
+		return
+	}
+	s.said.once("udp "+name, fmt.Sprintf("peer %s answers by TCP and not by UDP: let UDP through to the gossip ports too; until then, news are slow", name))
 }
 
 // note takes note of who is there.

@@ -18,7 +18,7 @@ import (
 // seekerOf makes a seeker that has no network, which next does not need.
 func seekerOf(join []string, seen *contacts) *seeker {
 	own := netip.MustParseAddrPort("10.0.0.1:7946")
-	return newSeeker("me", place{bind: own, advertise: own}, Source{Join: join}, seen, nil, newGate(discovery.Self{Name: "me"}, own, seen.said), seen.said)
+	return newSeeker("me", place{bind: own, advertise: own}, Source{Join: join}, seen, nil, newGate(discovery.Self{Name: "me"}, own, seen.said), seen.said, nil)
 }
 
 func noContacts() *contacts {
@@ -213,14 +213,14 @@ func TestLines(t *testing.T) {
 		{"[WARN] memberlist: Refuting a suspect message (from: b)", ""},
 		{"[ERR] memberlist: Conflicting address for b. Mine: 127.0.0.1:1 Theirs: 127.0.0.1:2 Old state: 0", ""},
 		{"no level", ""},
-		{"[WARN] memberlist: Was able to connect to b over TCP but UDP probes failed, network may be misconfigured", "peer b answers by TCP and not by UDP"},
+		{"[WARN] memberlist: Was able to connect to b over TCP but UDP probes failed, network may be misconfigured", ""},
 		{"[ERR] memberlist: Decrypt packet failed: no installed keys could decrypt the message from=10.0.0.9:5555", "somebody gossips at 10.0.0.9 whom"},
 		{"[ERR] memberlist: failed to receive: encryption is configured but remote state is not encrypted from=[::1]:5555", "somebody gossips at ::1 whom"},
 		{"[ERR] memberlist: Something new has happened", "gossip: memberlist: Something new has happened"},
 	} {
 		said := newNotices()
 		for range 2 {
-			if n, err := (&lines{said}).Write([]byte(tt.line + "\n")); err != nil || n != len(tt.line)+1 {
+			if n, err := (&lines{said: said}).Write([]byte(tt.line + "\n")); err != nil || n != len(tt.line)+1 {
 				t.Error(n, err)
 			}
 		}

@@ -21,6 +21,7 @@ import (
 	"log"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 	"github.com/hashicorp/serf/serf"
@@ -105,8 +106,9 @@ func (s Source) Find(ctx context.Context, self discovery.Self, told func(discove
 	if err != nil {
 		return nil, err
 	}
-	logger := log.New(&lines{said: said}, "", 0)
-	w, err := listen(at.bind, logger)
+	doubts := make(chan string, maxDoubts)
+	logger := log.New(&lines{said: said, doubts: doubts}, "", 0)
+	w, err := listen(at.bind, s.Network.pace().dial, logger)
 	if err != nil {
 		return nil, fmt.Errorf("gossip on %s: %w; is another peer there? Give each its own address (Source.Bind, --serf-addr)", at.bind, err)
 	}
@@ -130,7 +132,7 @@ func (s Source) Find(ctx context.Context, self discovery.Self, told func(discove
 	r := &search{
 		addr: at.advertise.String(), agent: agent, wire: w, gate: g, said: said, events: events,
 		view: newView(self.Name, said), self: self, told: told, changed: make(chan struct{}, 1),
-		seeker: newSeeker(self.Name, at, s, seen, agent, g, said), keys: keys,
+		seeker: newSeeker(self.Name, at, s, seen, agent, g, said, doubts), keys: keys,
 	}
 	r.start(s.Network.pace())
 	return r, nil
@@ -228,6 +230,11 @@ func (r *search) tell(ctx context.Context) {
 				r.self.Warn(text)
 			}
 		}
+		select { // thirty that come at once cause a thousand changes
+		case <-ctx.Done():
+			return
+		case <-time.After(settle):
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -236,6 +243,9 @@ func (r *search) tell(ctx context.Context) {
 		}
 	}
 }
+
+// settle is how long changes are gathered after a look at the members.
+const settle = 20 * time.Millisecond
 
 // Leave tells the others, and ends the search. It takes two seconds at most. Of
 // memberlist's goroutines one may outlive it, until the answer to its last probe

@@ -15,12 +15,13 @@ import (
 // for a slow one when the search ends.
 type wire struct {
 	*memberlist.NetTransport
-	streams chan net.Conn
-	dialing context.Context
-	stop    context.CancelFunc // ends all dialing
-	closed  chan struct{}
-	pumping sync.WaitGroup
-	once    sync.Once
+	patience time.Duration // the longest that dialing may take
+	streams  chan net.Conn
+	dialing  context.Context
+	stop     context.CancelFunc // ends all dialing
+	closed   chan struct{}
+	pumping  sync.WaitGroup
+	once     sync.Once
 
 	mu    sync.Mutex
 	conns map[*conn]bool // true: dialed here
@@ -42,7 +43,7 @@ func (c *conn) Close() error {
 // listenTries is how often a port is asked for that is free for TCP and for UDP.
 const listenTries = 10
 
-func listen(bind netip.AddrPort, logger *log.Logger) (*wire, error) {
+func listen(bind netip.AddrPort, patience time.Duration, logger *log.Logger) (*wire, error) {
 	conf := &memberlist.NetTransportConfig{BindAddrs: []string{bind.Addr().String()}, BindPort: int(bind.Port()), Logger: logger}
 	tries := 1
 	if bind.Port() == 0 {
@@ -58,7 +59,9 @@ func listen(bind netip.AddrPort, logger *log.Logger) (*wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &wire{NetTransport: inner, streams: make(chan net.Conn), closed: make(chan struct{}), conns: make(map[*conn]bool)}
+	w := &wire{
+		NetTransport: inner, patience: patience, streams: make(chan net.Conn), closed: make(chan struct{}), conns: make(map[*conn]bool),
+	}
 	w.dialing, w.stop = context.WithCancel(context.Background())
 	w.pumping.Go(w.pump)
 	return w, nil
@@ -98,7 +101,7 @@ func (w *wire) StreamCh() <-chan net.Conn { return w.streams }
 
 // DialTimeout connects to an address.
 func (w *wire) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
-	d := net.Dialer{Timeout: timeout}
+	d := net.Dialer{Timeout: min(timeout, w.patience)}
 	c, err := d.DialContext(w.dialing, "tcp", addr)
 	if err != nil {
 		return nil, err
