@@ -308,6 +308,7 @@ func TestNews(t *testing.T) {
 func TestDownAfterContact(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := lease(t, memory.NewNetwork(1, "a", "b"), "a", "b")
+		synctest.Wait() // the transport says that b is down, and has nothing to add while no time passes
 		const reason = "the test says so"
 		l.node.Down("b", reason) // without contact the process is not told
 		l.node.Contact(node.Contact{Peer: "b", Incarnation: 1, Link: nowhere{}})
