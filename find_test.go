@@ -307,3 +307,50 @@ func (broken) Peers() (discovery.Peers, error) { return nil, nil }
 func (broken) Find(context.Context, discovery.Self, func(discovery.News)) (discovery.Search, error) {
 	return nil, errors.New("no network today")
 }
+
+// Who leaves while it holds, waits or votes costs nobody time.
+func TestLeavesInUse(t *testing.T) {
+	const ttl = 2 * time.Second // nothing below takes so long, unless it waits for a lease to end
+	b := newBoard()
+	voters := []string{"a", "b", "c"}
+	join := func(name string) *conch.Peer {
+		p, err := conch.Join(t.Context(), conch.Config{Name: name, Voters: voters, Discovery: b, Listen: "127.0.0.1:0", TTL: ttl})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	a, c := join("a"), join("c")
+	defer a.Close()
+	defer c.Close()
+	voter, holder, waiter := join("b"), join("d"), join("e")
+	if _, err := holder.Mutex("x").Lock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	waits := make(chan error)
+	go func() {
+		_, err := waiter.Mutex("x").Lock(t.Context())
+		waits <- err
+	}()
+	for _, p := range []*conch.Peer{voter, waiter, holder} {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := <-waits; !errors.Is(err, conch.ErrClosed) {
+		t.Errorf("who waited: %v", err)
+	}
+	began := time.Now()
+	for _, p := range []*conch.Peer{a, c} {
+		hold, err := p.Mutex("x").Lock(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := hold.Unlock(); err != nil {
+			t.Error(err)
+		}
+	}
+	if d := time.Since(began); d > ttl {
+		t.Errorf("it took %s, and nobody holds the lock any more", d)
+	}
+}
