@@ -87,6 +87,23 @@ func TestOtherCluster(t *testing.T) {
 	}
 }
 
+// TestAddressOfAnother has a peer go without a goodbye, and another cluster take its
+// address: the peer is not looked for there any more, and nobody is blamed.
+func TestAddressOfAnother(t *testing.T) {
+	t.Parallel()
+	a := start(t, "a", hasty)
+	v := start(t, "v", visitor(), joining(a.Addr()))
+	a.finds("v")
+	addr := v.Addr()
+	v.crash()
+	a.hears("v", discovery.Forgotten)
+	other := start(t, "w", cluster("other"), bound(addr))
+	other.warned(`peer a at `+a.Addr(), `cluster "other"`, `cluster "test"`) // a has asked
+	if w := a.warnings(); len(w) > 0 {
+		t.Errorf("warned %q", w)
+	}
+}
+
 // TestNoKey has one peer with keys and one without; each joins the other.
 func TestNoKey(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")

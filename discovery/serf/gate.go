@@ -32,6 +32,7 @@ type gate struct {
 	// About joining. A peer that was started again at another address is listed at the
 	// old one for a while; one whose name is taken is too. A ping tells which.
 	joining  bool
+	quiet    bool           // joining an address where somebody was, who may be long gone
 	rival    netip.AddrPort // where the others believe this peer to be, if that is wrong
 	ghost    netip.AddrPort // a rival that does not answer
 	listed   bool           // the others have it right
@@ -102,7 +103,9 @@ func (g *gate) admit(m *serf.Member, listed bool) (err error, taken bool) {
 	if a.cluster != g.cluster {
 		err = fmt.Errorf("peer %s at %s is of cluster %q, and this is %s of cluster %q: give both the same cluster (Config.Cluster, --cluster), or join addresses of your own",
 			a.name, addr, a.cluster, g.name, g.cluster)
-		g.said.once("cluster "+a.cluster+" "+a.name, err.Error())
+		if !g.joining || !g.quiet {
+			g.said.once("cluster "+a.cluster+" "+a.name, err.Error())
+		}
 		return err, false
 	}
 	if a.algorithm != g.algorithm {
@@ -149,11 +152,12 @@ func (g *gate) namesake(m *serf.Member, addr netip.AddrPort, listed bool) (err e
 }
 
 // begin is called before an attempt to join; ghost is a rival that is known not to
-// answer.
-func (g *gate) begin(ghost netip.AddrPort) {
+// answer. Quiet is for an address that was somebody's: that another cluster is there
+// now is no mistake of anybody's.
+func (g *gate) begin(ghost netip.AddrPort, quiet bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.joining, g.rival, g.listed, g.ghost = true, netip.AddrPort{}, false, ghost
+	g.joining, g.quiet, g.rival, g.listed, g.ghost = true, quiet, netip.AddrPort{}, false, ghost
 }
 
 // end is called after an attempt to join. It returns where else the others believe

@@ -15,12 +15,13 @@ type Network uint8
 
 const (
 	// LAN: answers come within half a second. A failure is noticed in 5 to 10
-	// seconds, for a packet or two a second.
+	// seconds, a goodbye in one or two, for a packet or two a second.
 	LAN Network = iota
-	// WAN: answers come within three seconds. A failure is noticed in about a minute.
+	// WAN: answers come within three seconds. A failure is noticed in half
+	// a minute to one.
 	WAN
 	// Loopback: peers on one machine, as in a demo or a test. They form a cluster in
-	// well under a second and notice a failure in about one, for dozens of packets a
+	// well under a second and notice a failure in one to two, for dozens of packets a
 	// second. A machine that is busy for half a second gives false alarms.
 	Loopback
 )

@@ -21,6 +21,7 @@ const settled = 10
 // target is somebody to be found: a Join address, or a peer that was seen before.
 type target struct {
 	name  string // of the peer; empty: a Join address
+	voter bool   // of a peer
 	addr  string // HOST:PORT
 	addrs []netip.AddrPort
 
@@ -131,8 +132,8 @@ func (s *seeker) retarget() {
 	})
 	for name, c := range s.seen.by {
 		t := old[name]
-		if t == nil || t.addr != c.addr.String() {
-			t = &target{name: name, addr: c.addr.String(), addrs: []netip.AddrPort{c.addr}}
+		if t == nil || t.addr != c.addr.String() || t.voter != c.voter {
+			t = &target{name: name, voter: c.voter, addr: c.addr.String(), addrs: []netip.AddrPort{c.addr}}
 		}
 		if name != s.self {
 			s.targets = append(s.targets, t)
@@ -181,9 +182,14 @@ func (s *seeker) next(members []serf.Member, now time.Time) (*target, time.Durat
 }
 
 // wait puts a target off. Chance keeps peers apart that lost each other at the same
-// moment.
+// moment. Those without a vote may be many and gone for good, so in the end they are
+// looked for more rarely: they look for the voters, too.
 func (s *seeker) wait(t *target, now time.Time) {
-	t.pause = min(max(s.pace.first, 2*t.pause), s.pace.longest)
+	longest := s.pace.longest
+	if t.name != "" && !t.voter {
+		longest *= settled
+	}
+	t.pause = min(max(s.pace.first, 2*t.pause), longest)
 	t.due = now.Add(t.pause*3/4 + rand.N(t.pause/2))
 }
 
@@ -213,7 +219,7 @@ func (s *seeker) attempt(ctx context.Context, t *target) bool {
 		if addr == s.at.advertise || addr == s.at.bind || ctx.Err() != nil {
 			continue
 		}
-		if e := s.join(ctx, addr); e != nil {
+		if e := s.join(ctx, addr, t.name != ""); e != nil {
 			err = e
 			continue
 		}
@@ -232,6 +238,11 @@ func (s *seeker) attempt(ctx context.Context, t *target) bool {
 		if !reached {
 			s.report(t, err)
 		}
+		if t.name != "" && s.gate.refused(reason(err)) && s.seen.farewell(t.name) {
+			s.seen.save() // its address is another's by now
+			s.retarget()
+			break
+		}
 		s.wait(t, now)
 	}
 	return answered
@@ -247,8 +258,8 @@ func (s *seeker) there(addr netip.AddrPort) bool {
 // join joins whoever gossips at an address. If the others believe this peer to be
 // elsewhere, whoever is there is asked for an answer: if none comes, it is this peer
 // before it was started again, and its name will be free soon.
-func (s *seeker) join(ctx context.Context, addr netip.AddrPort) error {
-	s.gate.begin(netip.AddrPort{})
+func (s *seeker) join(ctx context.Context, addr netip.AddrPort, quiet bool) error {
+	s.gate.begin(netip.AddrPort{}, quiet)
 	_, err := s.agent.Join([]string{addr.String()}, true)
 	rival, _ := s.gate.end()
 	if !rival.IsValid() || ctx.Err() != nil {
@@ -259,7 +270,7 @@ func (s *seeker) join(ctx context.Context, addr netip.AddrPort) error {
 		return errSaid
 	}
 	s.said.once("elsewhere "+rival.String(), fmt.Sprintf("the others believe %s to be at %s, where it does not answer: it gets in when they have noticed; trying again", s.self, rival))
-	s.gate.begin(rival)
+	s.gate.begin(rival, quiet)
 	_, err = s.agent.Join([]string{addr.String()}, true)
 	s.gate.end()
 	return err
