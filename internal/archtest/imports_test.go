@@ -104,6 +104,13 @@ var rules = []rule{
 		},
 	},
 	{
+		name: "the fence stands alone",
+		why:  "who only guards a resource joins no cluster: package fence is the standard library and nothing else, and what needs gRPC is in fencegrpc",
+		wrong: func(from, to string) bool {
+			return under(from, "./fence") && (local(to) && to != "./fence" || outside(to) && from != "./fence/fencegrpc")
+		},
+	},
+	{
 		name: "dependencies have one home",
 		why:  "each outside module is used in few places, listed here, and explained in docs/dependencies.md",
 		wrong: func(from, to string) bool {
@@ -127,7 +134,8 @@ var homes = map[string]string{
 	"go.etcd.io/bbolt":                  "./internal/state",
 	"golang.org/x/image":                "./internal/report/document",
 	"golang.org/x/sys":                  "./internal/clock",
-	"google.golang.org/grpc":            "./internal/transport",
+	"google.golang.org/genproto":        "./fence/fencegrpc",
+	"google.golang.org/grpc":            "./internal/transport ./fence/fencegrpc",
 	"google.golang.org/protobuf":        "./internal/transport ./internal/service ./proto ./cmd/conch",
 }
 
@@ -280,6 +288,11 @@ func TestImportRulesBite(t *testing.T) {
 		{"discovery/serf", module, "gossip knows nothing of locks"},
 		{"discovery/serf", module + "/internal/node", "gossip knows nothing of locks"},
 		{"discovery/serf", module + "/algo/ring", "gossip knows nothing of locks"},
+		{"fence", module, "the fence stands alone"},
+		{"fence", module + "/fence/fencegrpc", "the fence stands alone"},
+		{"fence", "google.golang.org/grpc", "the fence stands alone"},
+		{"fence/fencegrpc", module, "the fence stands alone"},
+		{"fence", "google.golang.org/grpc", "dependencies have one home"},
 		{"discovery", "google.golang.org/grpc", "dependencies have one home"},
 		{"discovery", "github.com/hashicorp/serf/serf", "dependencies have one home"},
 		{"internal/state", "example.org/brand-new", "dependencies have one home"},
@@ -295,6 +308,9 @@ func TestImportRulesBite(t *testing.T) {
 		{"internal/transport/grpc", "google.golang.org/grpc/status", ""},
 		{"internal/nodes", module + "/internal/transport", ""},
 		{"bench", "google.golang.org/grpc", ""},
+		{"fence", "database/sql", ""},
+		{"fence/fencegrpc", "google.golang.org/grpc", ""},
+		{"fence/fencegrpc", module + "/fence", ""},
 		{"discovery/serf", "github.com/hashicorp/serf/serf", ""},
 		{"discovery/serf", "github.com/hashicorp/memberlist", ""},
 		{"discovery/serf", module + "/discovery", ""},
