@@ -28,7 +28,7 @@ var (
 // Token is a fencing token: it is larger than the tokens of all earlier holds
 // of the same lock, also of those before restarts, and below 2^53. Pass it to
 // the resource, and let the resource refuse a token smaller than the largest it
-// has seen.
+// has seen: package fence does that, fence.Token(hold.Token()) is what it takes.
 type Token uint64
 
 // Mutex is a named lock of the cluster. Any number may be made for one name, at
