@@ -65,12 +65,20 @@ part_prepare() {
 		$sudo apt-get update -q
 		DEBIAN_FRONTEND=noninteractive $sudo apt-get install -qy gcc libc6-dev
 	fi
+	if ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null && ! command -v postgres >/dev/null; then # for the tests of fence
+		local sudo=
+		[ "$(id -u)" = 0 ] || sudo="sudo -n"
+		DEBIAN_FRONTEND=noninteractive timeout 120 $sudo apt-get install -qy --no-install-recommends postgresql ||
+			echo "PostgreSQL cannot be installed here; its tests are skipped"
+	fi
 	go version
 	go mod download
 	(cd tools && go mod download)
+	(cd fence/sqltest && go mod download)
 	# What tidy alone needs: tests of tests. Its judgement is another part's.
 	go mod tidy -diff >/dev/null 2>&1 || true
 	(cd tools && go mod tidy -diff >/dev/null 2>&1) || true
+	(cd fence/sqltest && go mod tidy -diff >/dev/null 2>&1) || true
 	for tool in staticcheck buf protoc-gen-go-grpc; do
 		go tool -modfile=tools/go.mod -n "$tool" >/dev/null
 	done
@@ -78,6 +86,7 @@ part_prepare() {
 	GOOS=darwin go build ./...
 	GOOS=windows go build ./...
 	go test -run '^$' ./... >"$tmp/compile" || { cat "$tmp/compile"; return 1; }
+	(cd fence/sqltest && go test -run '^$' ./... >"$tmp/compile") || { cat "$tmp/compile"; return 1; }
 	go test -race -run '^$' ./... >"$tmp/compile" || { cat "$tmp/compile"; return 1; }
 	fuzz_targets | sort -u -k 1,1 | while read -r pkg name; do
 		go test -run '^$' -fuzz "^$name\$" -fuzztime 1x "$pkg" >/dev/null
