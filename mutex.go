@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/internal/locker"
 	"github.com/conchlock/conch/internal/node"
 )
 
@@ -35,7 +39,7 @@ type Token uint64
 // any peers: they are all the same lock. Its methods are safe for concurrent
 // use; each Lock is a waiter of its own.
 type Mutex struct {
-	peer *Peer
+	from locker.Locker
 	name string
 }
 
@@ -44,7 +48,38 @@ type Mutex struct {
 // that the token of a token ring rests somewhere, which takes some 200 bytes at
 // each of a few peers. At most 16384 locks can be held or wanted at one peer at
 // a time.
-func (p *Peer) Mutex(name string) *Mutex { return &Mutex{peer: p, name: name} }
+func (p *Peer) Mutex(name string) *Mutex { return MutexOf(own{p.node}, name) }
+
+// MutexOf is for package client, whose mutexes stand on a peer in another process.
+// Other programs call Peer.Mutex.
+func MutexOf(from locker.Locker, name string) *Mutex { return &Mutex{from: from, name: name} }
+
+// own is the peer in this process, as a mutex sees it.
+type own struct{ node *node.Node }
+
+// Acquire implements locker.Locker.
+func (o own) Acquire(ctx context.Context, lock string, options locker.Options) (locker.Hold, error) {
+	h, err := o.node.Acquire(ctx, lock, options.Label)
+	if err != nil {
+		return nil, err // not a nil *node.Hold
+	}
+	return h, nil
+}
+
+// Busy implements locker.Locker.
+func (o own) Busy(_ context.Context, lock string) (bool, error) { return o.node.Busy(lock), nil }
+
+// Option says more about a wish for a lock.
+type Option func(*locker.Options)
+
+// WithLabel says who wants the lock and what for, to people who ask who has it: at
+// most MaxLabel bytes of printable UTF-8.
+func WithLabel(text string) Option {
+	return func(o *locker.Options) { o.Label = text }
+}
+
+// MaxLabel is the length of the longest label, in bytes.
+const MaxLabel = algo.MaxLockName
 
 // Name returns the lock's name.
 func (m *Mutex) Name() string { return m.name }
@@ -55,15 +90,33 @@ func (m *Mutex) Name() string { return m.name }
 // If ctx ends first, the error wraps ctx's cause, names the peers that the call
 // waited for, and the caller certainly does not hold the lock. ctx has no
 // influence on the hold.
-func (m *Mutex) Lock(ctx context.Context) (*Hold, error) {
+func (m *Mutex) Lock(ctx context.Context, options ...Option) (*Hold, error) {
 	if err := algo.CheckLock(m.name); err != nil {
 		return nil, fmt.Errorf("conch: %w", err)
 	}
-	h, err := m.peer.node.Acquire(ctx, m.name)
+	var o locker.Options
+	for _, set := range options {
+		set(&o)
+	}
+	if err := checkLabel(o.Label); err != nil {
+		return nil, fmt.Errorf("conch: lock %q: %w", m.name, err)
+	}
+	h, err := m.from.Acquire(ctx, m.name, o)
 	if err != nil {
 		return nil, fmt.Errorf("conch: lock %q: %w", m.name, err)
 	}
 	return &Hold{lock: m.name, hold: h}, nil
+}
+
+// checkLabel returns an error that says what is wrong with a label, if anything.
+func checkLabel(text string) error {
+	switch {
+	case len(text) > MaxLabel:
+		return fmt.Errorf("label %.20q... has %d bytes, at most %d are allowed", text, len(text), MaxLabel)
+	case !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return fmt.Errorf("label %q has characters that cannot be printed", text)
+	}
+	return nil
 }
 
 // tryFor is how long TryLock asks. Peers that do not want to give the lock away
@@ -74,13 +127,17 @@ const tryFor = 500 * time.Millisecond
 // TryLock asks for the lock and gives up soon: at once if a caller at this peer
 // holds it or waits for it, else after half a second, or when ctx ends. Its
 // error is then ErrNotAcquired.
-func (m *Mutex) TryLock(ctx context.Context) (*Hold, error) {
-	if m.peer.node.Busy(m.name) {
+func (m *Mutex) TryLock(ctx context.Context, options ...Option) (*Hold, error) {
+	busy, err := m.from.Busy(ctx, m.name)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("conch: lock %q: %w", m.name, err)
+	case busy:
 		return nil, fmt.Errorf("conch: lock %q is in use at this peer: %w", m.name, ErrNotAcquired)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, tryFor, ErrNotAcquired)
 	defer cancel()
-	h, err := m.Lock(ctx)
+	h, err := m.Lock(ctx, options...)
 	if err != nil && ctx.Err() != nil && !errors.Is(err, ErrNotAcquired) {
 		err = fmt.Errorf("%w: %w", ErrNotAcquired, err)
 	}
@@ -90,8 +147,8 @@ func (m *Mutex) TryLock(ctx context.Context) (*Hold, error) {
 // Do calls f while holding the lock. f should stop when its context ends, and
 // pass the token to the resource that the lock protects. Do returns f's error,
 // joined with ErrLost or ErrClosed if the hold had ended before f returned.
-func (m *Mutex) Do(ctx context.Context, f func(ctx context.Context, token Token) error) error {
-	hold, err := m.Lock(ctx)
+func (m *Mutex) Do(ctx context.Context, f func(ctx context.Context, token Token) error, options ...Option) error {
+	hold, err := m.Lock(ctx, options...)
 	if err != nil {
 		return err
 	}
@@ -112,7 +169,7 @@ func (m *Mutex) Do(ctx context.Context, f func(ctx context.Context, token Token)
 // Hold is a lock that is held. Its methods are safe for concurrent use.
 type Hold struct {
 	lock string
-	hold *node.Hold
+	hold locker.Hold
 }
 
 // Lock returns the name of the lock.

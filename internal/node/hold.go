@@ -10,8 +10,9 @@ import (
 
 // Hold is one stay of this peer in a critical section.
 type Hold struct {
-	node *Node
-	name string // of the lock
+	node  *Node
+	name  string // of the lock
+	label string // what its caller says of it
 
 	// Set when it begins, before anybody else sees it.
 	lock  *lock // nil until then

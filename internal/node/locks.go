@@ -37,10 +37,10 @@ type waiter struct {
 
 // Acquire waits until this caller is inside the lock. When ctx ends first, the
 // error wraps its cause, says for whom this peer waited, and the caller
-// certainly is not inside.
-func (n *Node) Acquire(ctx context.Context, name string) (*Hold, error) {
+// certainly is not inside. The label is for people who ask who is.
+func (n *Node) Acquire(ctx context.Context, name, label string) (*Hold, error) {
 	for {
-		w := &waiter{hold: Hold{node: n, name: name}}
+		w := &waiter{hold: Hold{node: n, name: name, label: label}}
 		if err := n.await(ctx, w); err != nil {
 			return nil, err
 		}

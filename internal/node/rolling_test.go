@@ -23,7 +23,7 @@ func TestRollingRestarts(t *testing.T) {
 			c := newCluster(t, "relay", 3)
 			defer c.close()
 			wait(time.Second)
-			hold, err := c.nodes["a"].Acquire(t.Context(), "x")
+			hold, err := c.nodes["a"].Acquire(t.Context(), "x", "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -38,7 +38,7 @@ func TestRollingRestarts(t *testing.T) {
 					wait(way.pause)
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-				if h, err := c.nodes["b"].Acquire(ctx, "x"); err == nil {
+				if h, err := c.nodes["b"].Acquire(ctx, "x", ""); err == nil {
 					t.Errorf("b is inside with token %d, and so is a", h.Token())
 				}
 				cancel()
