@@ -91,10 +91,15 @@ func (m *Mutex) Name() string { return m.name }
 // waited for, and the caller certainly does not hold the lock. ctx has no
 // influence on the hold.
 func (m *Mutex) Lock(ctx context.Context, options ...Option) (*Hold, error) {
+	return m.lock(ctx, options, false)
+}
+
+// lock is Lock, and what TryLock does when nobody here is in its way.
+func (m *Mutex) lock(ctx context.Context, options []Option, try bool) (*Hold, error) {
 	if err := algo.CheckLock(m.name); err != nil {
 		return nil, fmt.Errorf("conch: %w", err)
 	}
-	var o locker.Options
+	o := locker.Options{Try: try}
 	for _, set := range options {
 		set(&o)
 	}
@@ -137,7 +142,7 @@ func (m *Mutex) TryLock(ctx context.Context, options ...Option) (*Hold, error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, tryFor, ErrNotAcquired)
 	defer cancel()
-	h, err := m.Lock(ctx, options...)
+	h, err := m.lock(ctx, options, true)
 	if err != nil && ctx.Err() != nil && !errors.Is(err, ErrNotAcquired) {
 		err = fmt.Errorf("%w: %w", ErrNotAcquired, err)
 	}

@@ -22,6 +22,7 @@ type Locker interface {
 // Options are what a caller may say of its wish.
 type Options struct {
 	Label string // shown to people who ask who holds it
+	Try   bool   // the caller will not wait for long: a peer elsewhere may say so at once
 }
 
 // Hold is a lock that is held, until it ends.

@@ -32,8 +32,9 @@ const (
 
 // Server serves one peer's calls.
 type Server struct {
-	http   *http.Server
-	serves sync.WaitGroup
+	http     *http.Server
+	sessions *sessions
+	serves   sync.WaitGroup
 	ctx    context.Context // ends the calls that last
 	cancel context.CancelFunc
 
@@ -44,10 +45,11 @@ type Server struct {
 // New returns a server for a peer. It lasts until Close, which comes before the
 // peer's.
 func New(peer *conch.Peer) *Server {
-	s := &Server{}
+	s := &Server{sessions: newSessions(peer)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	calls := connect.NewServer()
 	conchv1connect.RegisterPeersHandler(calls, &peers{peer: peer, done: s.ctx.Done()})
+	conchv1connect.RegisterLocksHandler(calls, &locks{sessions: s.sessions, done: s.ctx.Done()})
 	grpcreflect.Register(calls)
 	mux := http.NewServeMux()
 	connecthttp.Mount(mux, calls, connecthttp.WithReadMaxBytes(maxMessage))
@@ -77,7 +79,7 @@ func (s *Server) Serve(l net.Listener) {
 	})
 }
 
-// Close ends all calls and closes the listeners.
+// Close ends all calls, gives back what clients hold, and closes the listeners.
 func (s *Server) Close() error {
 	s.cancel()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
@@ -86,6 +88,7 @@ func (s *Server) Close() error {
 	if err != nil {
 		err = s.http.Close()
 	}
+	s.sessions.close()
 	s.serves.Wait()
 	return errors.Join(err, s.failed)
 }

@@ -1,0 +1,281 @@
+// Package client gives a program the locks of the peer that runs on its machine
+// (conch peer), instead of being a peer itself. It offers the same mutexes: a
+// program changes from one to the other by one line.
+//
+//	peers, err := client.Dial(ctx, client.Config{})   // instead of conch.Join
+//	if err != nil {
+//		return err
+//	}
+//	defer peers.Close()
+//
+//	hold, err := peers.Mutex("nightly-report").Lock(ctx)
+//
+// # What is promised
+//
+// What package conch promises, and one thing more to go by: the session with the
+// peer. It ends when this program shows no sign of life for Config.TTL, because it
+// is stopped or the connection is gone, and with it the holds. A hold's context ends
+// before that; who cannot tell, since the program does not run, is told by the
+// token. A connection that breaks is made again within that time, and costs neither
+// holds nor places in the queue. When the peer is restarted, its sessions and their
+// holds end.
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/internal/clock"
+	"github.com/conchlock/conch/internal/locker"
+	conchv1 "github.com/conchlock/conch/proto/conch/v1"
+	"github.com/conchlock/conch/proto/conch/v1/conchv1connect"
+)
+
+// ErrNoPeer says that no peer answers. Whether the operation happened is said by its
+// error; for Dial and Lock it certainly did not.
+var ErrNoPeer = errors.New("no peer answers")
+
+// Config says which peer to ask. The zero value is the one on this machine that
+// serves at the usual place.
+type Config struct {
+	// Addr is where the peer serves: unix:PATH, or HOST:PORT of this machine. The
+	// default is $CONCH_ADDR or, without it, the usual place (see DefaultAddr).
+	Addr string
+	// TTL is for how long the peer keeps what this program holds and wants when it
+	// hears nothing of it: so long others may have to wait if this program dies. The
+	// default is 15 s, the least 1 s, the most 1 h. Signs of life are sent three times
+	// as often. Holds end with the peer's own leases, too, whichever is earlier.
+	TTL time.Duration
+	// Label says who this is, to people who ask who holds a lock; WithLabel says it of
+	// a single one. At most conch.MaxLabel bytes.
+	Label string
+}
+
+// Client is a program's way to the peer on its machine. Its methods are safe for
+// concurrent use.
+type Client struct {
+	addr   string
+	calls  conchv1connect.LocksClient
+	hangUp func()
+	cfg    Config
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelCauseFunc
+	work   sync.WaitGroup
+
+	mu      sync.Mutex
+	session *session      // nil: none yet, or the last one has ended
+	opening chan struct{} // closed when an attempt to open one has ended; nil without one
+	closing sync.Once
+}
+
+var _ locker.Locker = (*Client)(nil)
+
+// Dial begins a session with a peer. Ctx has no influence once it has returned.
+func Dial(ctx context.Context, cfg Config) (*Client, error) {
+	addr := Addr(cfg.Addr)
+	wire, err := newWire(addr)
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	c := &Client{addr: addr, calls: conchv1connect.NewLocksClient(connect.NewClient(wire)), hangUp: wire.hangUp, cfg: cfg}
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	if _, err := c.live(ctx); err != nil {
+		c.hangUp()
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	return c, nil
+}
+
+// Mutex returns the lock of that name: see conch.Peer.Mutex.
+func (c *Client) Mutex(name string) *conch.Mutex { return conch.MutexOf(c, name) }
+
+// Addr returns where the peer is asked.
+func (c *Client) Addr() string { return c.addr }
+
+// Close gives back what is held and wanted, and ends the session. Waiting calls
+// return conch.ErrClosed, and so do later ones.
+func (c *Client) Close() error {
+	var err error
+	c.closing.Do(func() {
+		c.mu.Lock()
+		s := c.session
+		c.session = nil
+		c.mu.Unlock()
+		c.cancel(conch.ErrClosed)
+		c.work.Wait()
+		if s != nil {
+			s.lose(conch.ErrClosed)
+			ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+			defer cancel()
+			if _, failed := c.calls.Close(ctx, &conchv1.CloseRequest{Session: s.id}); failed != nil {
+				err = fmt.Errorf("client: the peer was not told, and gives back what this program held when the session's %s are over: %w", s.ttl, c.explain(failed))
+			}
+		}
+		c.hangUp()
+	})
+	return err
+}
+
+// closeTime is how long Close tries to tell the peer.
+const closeTime = 2 * time.Second
+
+// live returns the session, opened if need be.
+func (c *Client) live(ctx context.Context) (*session, error) {
+	for {
+		c.mu.Lock()
+		switch {
+		case c.ctx.Err() != nil:
+			c.mu.Unlock()
+			return nil, conch.ErrClosed
+		case c.session != nil:
+			defer c.mu.Unlock()
+			return c.session, nil
+		case c.opening == nil:
+			c.opening = make(chan struct{})
+			c.mu.Unlock()
+			return c.open(ctx)
+		}
+		opening := c.opening
+		c.mu.Unlock()
+		select {
+		case <-opening:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// open opens a session.
+func (c *Client) open(ctx context.Context) (*session, error) {
+	r := &conchv1.OpenRequest{Label: c.cfg.Label}
+	if c.cfg.TTL != 0 {
+		r.Ttl = durationpb.New(c.cfg.TTL)
+	}
+	answer, err := c.calls.Open(ctx, r)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.opening)
+	c.opening = nil
+	switch {
+	case err != nil:
+		return nil, c.explain(err)
+	case c.ctx.Err() != nil:
+		return nil, conch.ErrClosed // what was just opened ends by itself
+	}
+	s := &session{c: c, id: answer.GetSession(), ttl: answer.GetTtl().AsDuration(), holds: make(map[*hold]bool), done: make(chan struct{})}
+	c.session = s
+	c.work.Go(s.keepAlive)
+	return s, nil
+}
+
+// forget drops a session that has ended; the next call opens a new one.
+func (c *Client) forget(s *session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.session == s {
+		c.session = nil
+	}
+}
+
+// Acquire implements locker.Locker: through broken connections, and in new sessions.
+func (c *Client) Acquire(ctx context.Context, lock string, o locker.Options) (locker.Hold, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(c.ctx, func() { cancel(conch.ErrClosed) })()
+	for pause := retryMin; ; pause = min(2*pause, retryMax) {
+		h, err := c.attempt(ctx, lock, o)
+		switch {
+		case err == nil:
+			return h, nil
+		case ctx.Err() != nil:
+			return nil, cause(ctx, err)
+		case o.Try && connect.CodeOf(err) == connect.CodeDeadlineExceeded:
+			return nil, fmt.Errorf("%w: %w", conch.ErrNotAcquired, c.explain(err))
+		case !temporary(err):
+			return nil, c.explain(err)
+		}
+		if !sleep(ctx, pause) {
+			return nil, cause(ctx, c.explain(err))
+		}
+	}
+}
+
+// Busy implements locker.Locker. The peer itself sees to it that a try ends soon.
+func (c *Client) Busy(context.Context, string) (bool, error) { return false, nil }
+
+const (
+	retryMin = 20 * time.Millisecond
+	retryMax = time.Second
+)
+
+// cause says why a call gave up, and what stood in its way.
+func cause(ctx context.Context, err error) error {
+	why := context.Cause(ctx)
+	if err == nil || errors.Is(err, why) {
+		return why
+	}
+	return fmt.Errorf("%w (%w)", why, err)
+}
+
+// attempt wants a lock in the present session.
+func (c *Client) attempt(ctx context.Context, lock string, o locker.Options) (*hold, error) {
+	s, err := c.live(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := &conchv1.AcquireRequest{Session: s.id, RequestId: rand.Text(), Lock: lock, Try: o.Try, Label: o.Label}
+	for pause := retryMin; ; pause = min(2*pause, retryMax) {
+		w.AskedNs = int64(clock.Now())
+		answer, err := c.calls.Acquire(ctx, w)
+		if err == nil {
+			return s.hold(ctx, answer.GetLease())
+		}
+		if ctx.Err() != nil || !temporary(err) || s.over() {
+			s.cancelWish(w.RequestId)
+			return nil, err
+		}
+		if !sleep(ctx, pause) { // the same wish, in its place
+			s.cancelWish(w.RequestId)
+			return nil, err
+		}
+	}
+}
+
+// sleep waits, and says whether ctx let it.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// temporary says that a call may succeed when it is made again: nobody answered, or
+// the session has ended.
+func temporary(err error) bool {
+	code := connect.CodeOf(err)
+	return code == connect.CodeUnavailable || code == connect.CodeNotFound || errors.Is(err, errSession)
+}
+
+// errSession says that a session has ended.
+var errSession = errors.New("the session with the peer has ended")
+
+// slack is by how much a lease is taken for shorter, since the clocks of two
+// processes on one machine are one, but nothing is the same everywhere.
+func slack(d algo.Duration) algo.Duration { return d / 500 }
+
+// margin is the time before the end of a lease in which its holder is to stop.
+func margin(ttl time.Duration) time.Duration { return min(ttl/16, 100*time.Millisecond) }

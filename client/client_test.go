@@ -1,0 +1,94 @@
+package client_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/client"
+	"github.com/conchlock/conch/internal/mutextest"
+	"github.com/conchlock/conch/internal/service"
+)
+
+// addresses returns free loopback addresses for so many peers.
+func addresses(t testing.TB, n int) conch.Peers {
+	t.Helper()
+	peers := make(conch.Peers)
+	for i := range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // after all are chosen, so that none is chosen twice
+		peers[fmt.Sprint("p", i)] = l.Addr().String()
+	}
+	return peers
+}
+
+// cluster joins n peers, each of which serves programs at a socket.
+func cluster(t testing.TB, n int) (addrs []string) {
+	t.Helper()
+	peers := addresses(t, n)
+	dir, err := os.MkdirTemp("", "conch") // a socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	for i := range n {
+		name := fmt.Sprint("p", i)
+		peer, err := conch.Join(t.Context(), conch.Config{Name: name, Peers: peers, TTL: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := service.New(peer)
+		path := filepath.Join(dir, name)
+		l, err := service.ListenUnix(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Serve(l)
+		t.Cleanup(func() {
+			if err := server.Close(); err != nil {
+				t.Errorf("close the service of %s: %v", name, err)
+			}
+			if err := peer.Close(); err != nil {
+				t.Errorf("close %s: %v", name, err)
+			}
+		})
+		addrs = append(addrs, "unix:"+path)
+	}
+	return addrs
+}
+
+func dial(t testing.TB, cfg client.Config) *client.Client {
+	t.Helper()
+	c, err := client.Dial(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// A client's mutexes do what a peer's do.
+func TestSuite(t *testing.T) {
+	mutextest.Suite(t, func(t *testing.T, n int) (list []mutextest.Source) {
+		for _, addr := range cluster(t, n) {
+			list = append(list, dial(t, client.Config{Addr: addr}))
+		}
+		return list
+	})
+	t.Run("at one peer", func(t *testing.T) {
+		mutextest.Suite(t, func(t *testing.T, n int) (list []mutextest.Source) {
+			addr := cluster(t, 1)[0]
+			for range n {
+				list = append(list, dial(t, client.Config{Addr: addr}))
+			}
+			return list
+		})
+	})
+}

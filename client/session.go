@@ -1,0 +1,281 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect/v2"
+
+	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/internal/clock"
+	conchv1 "github.com/conchlock/conch/proto/conch/v1"
+)
+
+// session is what the peer keeps of this client. It has ended when the peer says
+// that it does not know it, or may have ended because it heard nothing for the TTL.
+type session struct {
+	c    *Client
+	id   string
+	ttl  time.Duration
+	done chan struct{} // closed when it has ended
+
+	mu    sync.Mutex
+	holds map[*hold]bool
+	ended bool
+}
+
+func (s *session) over() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// keepAlive shows signs of life until the session ends, and carries over what the
+// peer says of the leases.
+func (s *session) keepAlive() {
+	every := s.ttl / 3
+	for {
+		if !sleep(s.c.ctx, every) {
+			return
+		}
+		switch err := s.refresh(s.c.ctx); {
+		case err == nil:
+			every = s.ttl / 3
+		case connect.CodeOf(err) == connect.CodeNotFound:
+			s.c.forget(s)
+			s.lose(fmt.Errorf("%w: the peer has ended the session: it heard nothing for %s, or was started again", conch.ErrLost, s.ttl))
+			return
+		default:
+			every = min(s.ttl/20, retryMax) // the leases see to what is not kept
+		}
+		if s.over() {
+			return
+		}
+	}
+}
+
+// refresh shows one sign of life.
+func (s *session) refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.ttl/3)
+	defer cancel()
+	asked := clock.Now()
+	answer, err := s.c.calls.KeepAlive(ctx, &conchv1.KeepAliveRequest{Session: s.id, AskedNs: int64(asked)})
+	if err != nil {
+		return err
+	}
+	leases := make(map[algo.Token]map[string]algo.Instant, len(answer.GetLeases()))
+	for _, l := range answer.GetLeases() {
+		t := algo.Token(l.GetToken())
+		if leases[t] == nil {
+			leases[t] = make(map[string]algo.Instant)
+		}
+		leases[t][l.GetLock()] = until(l)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for h := range s.holds {
+		switch deadline, held := leases[h.token][h.lock]; {
+		case held:
+			h.extend(deadline)
+		case h.since < asked: // else the peer may have answered before it was granted
+			h.finish(fmt.Errorf("%w: the peer has lost it", conch.ErrLost))
+			delete(s.holds, h)
+		}
+	}
+	return nil
+}
+
+// until is when a lease ends, by this program's clock.
+func until(l *conchv1.Lease) algo.Instant {
+	length := algo.Duration(l.GetLength().AsDuration())
+	return algo.Instant(l.GetAskedNs()).Add(length - slack(length))
+}
+
+// hold takes over a lease that was granted.
+func (s *session) hold(ctx context.Context, l *conchv1.Lease) (*hold, error) {
+	h := &hold{s: s, lock: l.GetLock(), token: algo.Token(l.GetToken()), since: clock.Now(), deadline: until(l), done: make(chan struct{})}
+	h.ctx, h.end = context.WithCancelCause(context.Background())
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return nil, errSession
+	}
+	s.holds[h] = true
+	h.timer = time.AfterFunc(time.Hour, h.look)
+	s.mu.Unlock()
+	if h.deadline.Sub(clock.Now()) < algo.Duration(s.ttl)/2 {
+		// The wait was long, and what counts from its beginning says little.
+		if err := s.refresh(ctx); err != nil && ctx.Err() != nil {
+			h.drop(context.Cause(ctx))
+			return nil, context.Cause(ctx)
+		}
+	}
+	h.look()
+	if err := h.cause(); err != nil {
+		h.drop(err)
+		return nil, errSession
+	}
+	return h, nil
+}
+
+// lose ends the session and all its holds.
+func (s *session) lose(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	s.ended = true
+	close(s.done)
+	for h := range s.holds {
+		h.finish(why)
+	}
+	s.holds = nil
+}
+
+// cancelWish gives up a wish that may be open or granted. If the peer does not hear
+// of it, it ends with the session.
+func (s *session) cancelWish(id string) {
+	s.c.tell(s, func(ctx context.Context) error {
+		_, err := s.c.calls.Cancel(ctx, &conchv1.CancelRequest{Session: s.id, RequestId: id})
+		return err
+	})
+}
+
+// tell tells the peer something that it has to hear while the session lasts, and
+// waits for that, but not for long; then it goes on in the background.
+func (c *Client) tell(s *session, call func(context.Context) error) {
+	told := make(chan struct{})
+	started := c.start(func() {
+		defer close(told)
+		ctx, cancel := context.WithTimeout(c.ctx, s.ttl)
+		defer cancel()
+		for pause := retryMin; !s.over(); pause = min(2*pause, retryMax) {
+			err := call(ctx)
+			if err == nil || !temporary(err) || connect.CodeOf(err) == connect.CodeNotFound || !sleep(ctx, pause) {
+				return
+			}
+		}
+	})
+	if !started {
+		return // Close ends the session
+	}
+	select {
+	case <-told:
+	case <-time.After(tellTime):
+	}
+}
+
+// tellTime is how long a caller waits until the peer has heard.
+const tellTime = 250 * time.Millisecond
+
+// start starts a goroutine that Close waits for, if it is not too late.
+func (c *Client) start(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx.Err() != nil {
+		return false
+	}
+	c.work.Go(f)
+	return true
+}
+
+// hold is one lock that is held. It implements locker.Hold.
+type hold struct {
+	s     *session
+	lock  string
+	token algo.Token
+	since algo.Instant // when it was told
+	ctx   context.Context
+	end   context.CancelCauseFunc
+	done  chan struct{}
+
+	// Guarded by s.mu.
+	deadline algo.Instant
+	timer    *time.Timer
+	why      error // why it has ended; nil while it lasts
+}
+
+// Token implements locker.Hold.
+func (h *hold) Token() algo.Token { return h.token }
+
+// Deadline implements locker.Hold.
+func (h *hold) Deadline() time.Time {
+	at, now := time.Now(), clock.Now()
+	h.s.mu.Lock()
+	defer h.s.mu.Unlock()
+	return at.Add(time.Duration(h.deadline.Sub(now)))
+}
+
+// Context implements locker.Hold.
+func (h *hold) Context() context.Context {
+	h.look()
+	return h.ctx
+}
+
+// look ends the hold if its time is over, and else sees to it that it is looked at
+// again: timers stand still while the machine sleeps, and the clock does not.
+func (h *hold) look() {
+	h.s.mu.Lock()
+	defer h.s.mu.Unlock()
+	if h.why != nil {
+		return
+	}
+	left := time.Duration(h.deadline.Sub(clock.Now())) - margin(h.s.ttl)
+	if left <= 0 {
+		h.finish(fmt.Errorf("%w: its lease ends, and was not renewed in time", conch.ErrLost))
+		return
+	}
+	h.timer.Reset(min(left, time.Second))
+}
+
+// extend lets it last longer. s.mu is held.
+func (h *hold) extend(deadline algo.Instant) {
+	h.deadline = max(h.deadline, deadline)
+}
+
+// finish ends it for its caller. Only the first cause counts. s.mu is held.
+func (h *hold) finish(why error) {
+	if h.why != nil {
+		return
+	}
+	h.why = why
+	h.timer.Stop()
+	h.end(why)
+}
+
+func (h *hold) cause() error {
+	h.s.mu.Lock()
+	defer h.s.mu.Unlock()
+	return h.why
+}
+
+// drop ends it, and tells the peer.
+func (h *hold) drop(why error) {
+	h.s.mu.Lock()
+	h.finish(why)
+	delete(h.s.holds, h)
+	h.s.mu.Unlock()
+	h.s.c.tell(h.s, func(ctx context.Context) error {
+		_, err := h.s.c.calls.Release(ctx, &conchv1.ReleaseRequest{Session: h.s.id, Lock: h.lock, Token: uint64(h.token)})
+		return err
+	})
+}
+
+// Release implements locker.Hold.
+func (h *hold) Release() error {
+	h.look()
+	before := h.cause()
+	if errors.Is(before, context.Canceled) || errors.Is(before, conch.ErrClosed) {
+		return before
+	}
+	h.drop(context.Canceled) // also if it is lost: then others get in the sooner
+	return before
+}

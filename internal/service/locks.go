@@ -1,0 +1,185 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"connectrpc.com/connect/v2"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/algo"
+	conchv1 "github.com/conchlock/conch/proto/conch/v1"
+)
+
+// locks gives locks to clients. It implements conchv1connect.LocksHandler.
+type locks struct {
+	sessions *sessions
+	done     <-chan struct{} // closed when the server ends
+}
+
+// refuse turns an error into one with a code.
+func refuse(err error) error {
+	var known *connect.Error
+	code := connect.CodeUnknown
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return err
+	case errors.Is(err, errNoSession) || errors.Is(err, errEnded):
+		code = connect.CodeNotFound
+	case errors.Is(err, conch.ErrNotAcquired):
+		code = connect.CodeDeadlineExceeded
+	case errors.Is(err, conch.ErrClosed):
+		code = connect.CodeUnavailable
+	case errors.Is(err, errGivenUp) || errors.Is(err, context.Canceled):
+		code = connect.CodeCanceled
+	case errors.Is(err, context.DeadlineExceeded):
+		code = connect.CodeDeadlineExceeded
+	case errors.Is(err, errManyWishes):
+		code = connect.CodeResourceExhausted
+	}
+	return connect.NewError(code, err.Error()).WithCause(err)
+}
+
+func invalid(format string, args ...any) error {
+	return connect.NewError(connect.CodeInvalidArgument, fmt.Sprintf(format, args...))
+}
+
+// checkText finds what is wrong with a text for people.
+func checkText(what, text string) error {
+	switch {
+	case len(text) > conch.MaxLabel:
+		return invalid("%s has %d bytes, at most %d are allowed", what, len(text), conch.MaxLabel)
+	case !utf8.ValidString(text):
+		return invalid("%s is not valid UTF-8", what)
+	}
+	for _, r := range text {
+		if !unicode.IsPrint(r) {
+			return invalid("%s has a character that cannot be printed, %U", what, r)
+		}
+	}
+	return nil
+}
+
+// Open implements conchv1connect.LocksHandler.
+func (l *locks) Open(_ context.Context, r *conchv1.OpenRequest) (*conchv1.OpenResponse, error) {
+	ttl := ttlDefault
+	if r.GetTtl() != nil {
+		ttl = r.GetTtl().AsDuration()
+	}
+	if ttl < ttlMin || ttl > ttlMax {
+		return nil, invalid("ttl %s: use %s to %s", ttl, ttlMin, ttlMax)
+	}
+	if err := checkText("label", r.GetLabel()); err != nil {
+		return nil, err
+	}
+	s, err := l.sessions.open(ttl, r.GetLabel())
+	if err != nil {
+		return nil, refuse(err)
+	}
+	return &conchv1.OpenResponse{Session: s.id, Ttl: durationpb.New(s.ttl)}, nil
+}
+
+// KeepAlive implements conchv1connect.LocksHandler.
+func (l *locks) KeepAlive(_ context.Context, r *conchv1.KeepAliveRequest) (*conchv1.KeepAliveResponse, error) {
+	s, err := l.sessions.find(r.GetSession(), r.GetAskedNs())
+	if err != nil {
+		return nil, refuse(err)
+	}
+	answer := &conchv1.KeepAliveResponse{}
+	for _, x := range s.leases() {
+		answer.Leases = append(answer.Leases, x.proto())
+	}
+	return answer, nil
+}
+
+func (x lease) proto() *conchv1.Lease {
+	return &conchv1.Lease{Lock: x.lock, Token: uint64(x.token), AskedNs: x.asked, Length: durationpb.New(x.length)}
+}
+
+// Close implements conchv1connect.LocksHandler.
+func (l *locks) Close(_ context.Context, r *conchv1.CloseRequest) (*conchv1.CloseResponse, error) {
+	if s, err := l.sessions.find(r.GetSession(), 0); err == nil {
+		s.end()
+	}
+	return &conchv1.CloseResponse{}, nil // one that has ended before is closed
+}
+
+// Acquire implements conchv1connect.LocksHandler.
+func (l *locks) Acquire(ctx context.Context, r *conchv1.AcquireRequest) (*conchv1.AcquireResponse, error) {
+	if err := checkAcquire(r); err != nil {
+		return nil, err
+	}
+	s, err := l.sessions.find(r.GetSession(), r.GetAskedNs())
+	if err != nil {
+		return nil, refuse(err)
+	}
+	if r.GetWait() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, r.GetWait().AsDuration(), conch.ErrNotAcquired)
+		defer cancel()
+	}
+	label := r.GetLabel()
+	if label == "" {
+		label = s.label
+	}
+	w, err := s.want(r.GetRequestId(), r.GetLock(), label, r.GetTry())
+	if err != nil {
+		return nil, refuse(err)
+	}
+	if err := s.await(ctx, w, l.done); err != nil {
+		if errors.Is(err, conch.ErrNotAcquired) {
+			s.cancelWish(r.GetRequestId())
+		}
+		return nil, refuse(err)
+	}
+	return &conchv1.AcquireResponse{Lease: s.lease(w).proto()}, nil
+}
+
+func checkAcquire(r *conchv1.AcquireRequest) error {
+	id := r.GetRequestId()
+	switch {
+	case id == "" || len(id) > maxRequestID:
+		return invalid("request_id has %d bytes: use 1 to %d, new for each wish", len(id), maxRequestID)
+	case r.GetWait() != nil && r.GetWait().AsDuration() < 0:
+		return invalid("wait %s: it cannot be negative; without it the wish waits for ever", r.GetWait().AsDuration().Round(time.Millisecond))
+	}
+	if err := algo.CheckLock(r.GetLock()); err != nil {
+		return invalid("%v", err)
+	}
+	return checkText("label", r.GetLabel())
+}
+
+// Cancel implements conchv1connect.LocksHandler.
+func (l *locks) Cancel(_ context.Context, r *conchv1.CancelRequest) (*conchv1.CancelResponse, error) {
+	s, err := l.sessions.find(r.GetSession(), 0)
+	if err != nil {
+		return nil, refuse(err)
+	}
+	s.cancelWish(r.GetRequestId())
+	return &conchv1.CancelResponse{}, nil
+}
+
+// Release implements conchv1connect.LocksHandler.
+func (l *locks) Release(_ context.Context, r *conchv1.ReleaseRequest) (*conchv1.ReleaseResponse, error) {
+	s, err := l.sessions.find(r.GetSession(), 0)
+	if err != nil {
+		return nil, refuse(err)
+	}
+	found, err := s.release(r.GetLock(), conch.Token(r.GetToken()))
+	switch {
+	case !found:
+		return &conchv1.ReleaseResponse{Ended: true}, nil
+	case errors.Is(err, conch.ErrLost) || errors.Is(err, conch.ErrClosed):
+		return &conchv1.ReleaseResponse{Ended: true, Lost: true}, nil
+	case err != nil:
+		return nil, refuse(err)
+	}
+	return &conchv1.ReleaseResponse{}, nil
+}

@@ -1,0 +1,320 @@
+package service
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/internal/clock"
+)
+
+const (
+	ttlDefault = 15 * time.Second
+	ttlMin     = time.Second
+	ttlMax     = time.Hour
+
+	maxSessions  = 1 << 16 // at one peer
+	maxWishes    = 1 << 10 // open, or granted and not given back, of one session
+	maxRequestID = 64      // bytes
+)
+
+// sessions are what clients hold and want at this peer.
+type sessions struct {
+	peer *conch.Peer
+
+	mu     sync.Mutex
+	byID   map[string]*session
+	closed bool
+	wishes sync.WaitGroup // their goroutines
+}
+
+// session is a client that comes back to it. It ends when it has shown no sign of
+// life for its TTL: then everything it holds and wants is given back. What it
+// believes of its leases has ended by then, since they are told it no longer than
+// that.
+type session struct {
+	all   *sessions
+	id    string
+	label string
+	ttl   time.Duration
+
+	// Guarded by all.mu.
+	wishes   map[string]*wish // by request id
+	attached int              // calls of Acquire under way: as long as there are any, it lives
+	expires  algo.Instant     // by this machine's clock
+	timer    *time.Timer
+	asked    int64        // the client's clock, at its last request that said so
+	got      algo.Instant // when that came in
+	ended    bool
+}
+
+// wish is a lock that is wanted or held.
+type wish struct {
+	id, lock, label string
+	cancel          context.CancelCauseFunc // gives it up
+	done            chan struct{}           // closed when hold or err is set
+	hold            *conch.Hold
+	err             error
+}
+
+var (
+	errNoSession  = errors.New("no such session: it has ended, and so have its holds; open a new one")
+	errEnded      = errors.New("the session has ended")
+	errGivenUp    = errors.New("the wish was given up")
+	errManyWishes = fmt.Errorf("the session holds or wants %d locks, and that is the limit", maxWishes)
+)
+
+func newSessions(peer *conch.Peer) *sessions {
+	return &sessions{peer: peer, byID: make(map[string]*session)}
+}
+
+// open begins a session.
+func (a *sessions) open(ttl time.Duration, label string) (*session, error) {
+	s := &session{all: a, id: rand.Text(), label: label, ttl: ttl, wishes: make(map[string]*wish)}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.closed:
+		return nil, conch.ErrClosed
+	case len(a.byID) >= maxSessions:
+		return nil, fmt.Errorf("%d programs have sessions with this peer, and that is the limit", maxSessions)
+	}
+	a.byID[s.id] = s
+	s.timer = time.AfterFunc(ttl, s.expire)
+	s.live()
+	return s, nil
+}
+
+// find returns a session, which has shown a sign of life.
+func (a *sessions) find(id string, asked int64) (*session, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.byID[id]
+	if s == nil || s.over() {
+		return nil, errNoSession
+	}
+	s.live()
+	if asked != 0 {
+		s.asked, s.got = asked, clock.Now()
+	}
+	return s, nil
+}
+
+// live takes note of a sign of life. all.mu is held.
+func (s *session) live() {
+	s.expires = clock.Now().Add(algo.Duration(s.ttl))
+	s.timer.Reset(s.ttl)
+}
+
+// over says that the session's time is over, though its timer may be late. all.mu is
+// held.
+func (s *session) over() bool { return s.ended || s.attached == 0 && s.expires <= clock.Now() }
+
+// expire ends the session if it has shown no sign of life for its TTL.
+func (s *session) expire() {
+	s.all.mu.Lock()
+	over := s.over()
+	if !over {
+		s.timer.Reset(max(time.Millisecond, time.Duration(s.expires.Sub(clock.Now()))))
+	}
+	s.all.mu.Unlock()
+	if over {
+		s.end()
+	}
+}
+
+// end gives everything back.
+func (s *session) end() {
+	s.all.mu.Lock()
+	delete(s.all.byID, s.id)
+	s.ended = true
+	s.timer.Stop()
+	wishes := s.wishes
+	s.wishes = nil
+	s.all.mu.Unlock()
+	for _, w := range wishes {
+		w.giveBack(errEnded)
+	}
+}
+
+// close ends all sessions, and waits until nothing of them is left.
+func (a *sessions) close() {
+	a.mu.Lock()
+	a.closed = true
+	var all []*session
+	for _, s := range a.byID {
+		all = append(all, s)
+	}
+	a.mu.Unlock()
+	for _, s := range all {
+		s.end()
+	}
+	a.wishes.Wait()
+}
+
+// want opens a wish, or finds the one that has this id.
+func (s *session) want(id, lock, label string, try bool) (*wish, error) {
+	a := s.all
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s.ended {
+		return nil, errNoSession
+	}
+	if w := s.wishes[id]; w != nil {
+		if w.lock != lock {
+			return nil, fmt.Errorf("request id %q is that of a wish for lock %q: take a new one for each", id, w.lock)
+		}
+		return w, nil
+	}
+	if len(s.wishes) >= maxWishes {
+		return nil, errManyWishes
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	w := &wish{id: id, lock: lock, label: label, cancel: cancel, done: make(chan struct{})}
+	s.wishes[id] = w
+	a.wishes.Go(func() { s.wait(ctx, w, try) })
+	return w, nil
+}
+
+// wait waits for a wish to be granted.
+func (s *session) wait(ctx context.Context, w *wish, try bool) {
+	mutex := s.all.peer.Mutex(w.lock)
+	var hold *conch.Hold
+	var err error
+	if try {
+		hold, err = mutex.TryLock(ctx, conch.WithLabel(w.label))
+	} else {
+		hold, err = mutex.Lock(ctx, conch.WithLabel(w.label))
+	}
+	s.all.mu.Lock()
+	w.hold, w.err = hold, err
+	if err != nil && s.wishes[w.id] == w {
+		delete(s.wishes, w.id) // the same id may be tried again
+	}
+	late := err == nil && ctx.Err() != nil
+	close(w.done)
+	s.all.mu.Unlock()
+	if late {
+		hold.Unlock() // it was given up at the very moment
+	}
+}
+
+// giveBack ends a wish, or the hold it was granted.
+func (w *wish) giveBack(why error) {
+	w.cancel(why)
+	select {
+	case <-w.done:
+		if w.hold != nil {
+			w.hold.Unlock()
+		}
+	default: // wait sees to it
+	}
+}
+
+// await waits until a wish is granted, with the session alive all the while.
+func (s *session) await(ctx context.Context, w *wish, closing <-chan struct{}) error {
+	s.all.mu.Lock()
+	s.attached++
+	s.all.mu.Unlock()
+	defer func() {
+		s.all.mu.Lock()
+		defer s.all.mu.Unlock()
+		if s.attached--; !s.ended {
+			s.live()
+		}
+	}()
+	select {
+	case <-w.done:
+		return w.err
+	case <-closing:
+		return conch.ErrClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// cancelWish gives a wish up.
+func (s *session) cancelWish(id string) {
+	s.all.mu.Lock()
+	w := s.wishes[id]
+	delete(s.wishes, id)
+	s.all.mu.Unlock()
+	if w != nil {
+		w.giveBack(errGivenUp)
+	}
+}
+
+// release gives back the hold of a lock with a token, and no other.
+func (s *session) release(lock string, token conch.Token) (found bool, err error) {
+	w := s.held(lock, token)
+	if w == nil {
+		return false, nil
+	}
+	err = w.hold.Unlock()
+	w.cancel(errGivenUp)
+	return true, err
+}
+
+// held takes the wish with that lock and token out.
+func (s *session) held(lock string, token conch.Token) *wish {
+	s.all.mu.Lock()
+	defer s.all.mu.Unlock()
+	for id, w := range s.wishes {
+		if w.lock == lock && w.hold != nil && w.hold.Token() == token {
+			delete(s.wishes, id)
+			return w
+		}
+	}
+	return nil
+}
+
+// lease is how long a hold of the session lasts from now on, by what the client
+// can count: from when its last request that carried its clock came in.
+type lease struct {
+	lock   string
+	token  conch.Token
+	asked  int64
+	length time.Duration
+}
+
+// leases lists what the session holds. Holds that have ended are given back, and are
+// not among them.
+func (s *session) leases() []lease {
+	s.all.mu.Lock()
+	var holds []*wish
+	for _, w := range s.wishes {
+		if w.hold != nil {
+			holds = append(holds, w)
+		}
+	}
+	s.all.mu.Unlock()
+	var list []lease
+	for _, w := range holds {
+		if w.hold.Context().Err() != nil {
+			s.release(w.lock, w.hold.Token())
+			continue
+		}
+		list = append(list, s.lease(w))
+	}
+	return list
+}
+
+// lease says how long one hold lasts: until its own lease ends, or the session's.
+func (s *session) lease(w *wish) lease {
+	s.all.mu.Lock()
+	asked, got, until := s.asked, s.got, s.expires
+	s.all.mu.Unlock()
+	at, now := time.Now(), clock.Now()
+	if asked == 0 {
+		got = now
+	}
+	if deadline := w.hold.Deadline(); !deadline.IsZero() {
+		until = min(until, now.Add(algo.Duration(deadline.Sub(at))))
+	}
+	return lease{lock: w.lock, token: w.hold.Token(), asked: asked, length: time.Duration(until.Sub(got))}
+}
