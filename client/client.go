@@ -266,8 +266,11 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // temporary says that a call may succeed when it is made again: nobody answered, or
 // the session has ended.
 func temporary(err error) bool {
-	code := connect.CodeOf(err)
-	return code == connect.CodeUnavailable || code == connect.CodeNotFound || errors.Is(err, errSession)
+	var answer *connect.Error
+	if !errors.As(err, &answer) || !answer.IsRemote() {
+		return !errors.Is(err, conch.ErrClosed)
+	}
+	return answer.Code() == connect.CodeUnavailable || answer.Code() == connect.CodeNotFound
 }
 
 // errSession says that a session has ended.

@@ -1,10 +1,12 @@
 package client_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -31,6 +33,13 @@ func addresses(t testing.TB, n int) conch.Peers {
 
 // cluster joins n peers, each of which serves programs at a socket.
 func cluster(t testing.TB, n int) (addrs []string) {
+	t.Helper()
+	_, addrs = peersOf(t, n)
+	return addrs
+}
+
+// peersOf does so, and returns the peers, too.
+func peersOf(t testing.TB, n int) (list []*conch.Peer, addrs []string) {
 	t.Helper()
 	peers := addresses(t, n)
 	dir, err := os.MkdirTemp("", "conch") // a socket's path is short
@@ -59,9 +68,25 @@ func cluster(t testing.TB, n int) (addrs []string) {
 				t.Errorf("close %s: %v", name, err)
 			}
 		})
-		addrs = append(addrs, "unix:"+path)
+		list, addrs = append(list, peer), append(addrs, "unix:"+path)
 	}
-	return addrs
+	return list, addrs
+}
+
+// awaitWaiters returns when so many wait for a lock at a peer.
+func awaitWaiters(t *testing.T, peer *conch.Peer, lock string, n int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for ctx.Err() == nil {
+		for _, l := range peer.Status().Locks {
+			if l.Name == lock && l.Waiters == n {
+				return
+			}
+		}
+		runtime.Gosched()
+	}
+	t.Fatalf("%d never waited for %s", n, lock)
 }
 
 func dial(t testing.TB, cfg client.Config) *client.Client {

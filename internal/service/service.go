@@ -35,8 +35,8 @@ type Server struct {
 	http     *http.Server
 	sessions *sessions
 	serves   sync.WaitGroup
-	ctx    context.Context // ends the calls that last
-	cancel context.CancelFunc
+	ctx      context.Context // ends the calls that last
+	cancel   context.CancelFunc
 
 	mu     sync.Mutex
 	failed error // the first reason why a listener was given up

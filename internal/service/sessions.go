@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ const (
 	maxSessions  = 1 << 16 // at one peer
 	maxWishes    = 1 << 10 // open, or granted and not given back, of one session
 	maxRequestID = 64      // bytes
+	maxRefused   = 1 << 12 // wishes of one session that were given up before they came
 )
 
 // sessions are what clients hold and want at this peer.
@@ -44,9 +46,10 @@ type session struct {
 	ttl   time.Duration
 
 	// Guarded by all.mu.
-	wishes   map[string]*wish // by request id
-	attached int              // calls of Acquire under way: as long as there are any, it lives
-	expires  algo.Instant     // by this machine's clock
+	wishes   map[string]*wish        // by request id
+	refused  map[string]algo.Instant // ids that were given up before they came: calls may overtake each other
+	attached int                     // calls of Acquire under way: as long as there are any, it lives
+	expires  algo.Instant            // by this machine's clock
 	timer    *time.Timer
 	asked    int64        // the client's clock, at its last request that said so
 	got      algo.Instant // when that came in
@@ -165,6 +168,9 @@ func (s *session) want(id, lock, label string, try bool) (*wish, error) {
 	if s.ended {
 		return nil, errNoSession
 	}
+	if _, refused := s.refused[id]; refused {
+		return nil, errGivenUp
+	}
 	if w := s.wishes[id]; w != nil {
 		if w.lock != lock {
 			return nil, fmt.Errorf("request id %q is that of a wish for lock %q: take a new one for each", id, w.lock)
@@ -243,10 +249,32 @@ func (s *session) cancelWish(id string) {
 	s.all.mu.Lock()
 	w := s.wishes[id]
 	delete(s.wishes, id)
+	if w == nil {
+		s.refuse(id)
+	}
 	s.all.mu.Unlock()
 	if w != nil {
 		w.giveBack(errGivenUp)
 	}
+}
+
+// refuse sees to it that a wish which comes after it was given up is not granted to
+// nobody. all.mu is held.
+func (s *session) refuse(id string) {
+	now := clock.Now()
+	if len(s.refused) >= maxRefused {
+		maps.DeleteFunc(s.refused, func(_ string, until algo.Instant) bool { return until <= now })
+	}
+	for other := range s.refused {
+		if len(s.refused) < maxRefused {
+			break
+		}
+		delete(s.refused, other)
+	}
+	if s.refused == nil {
+		s.refused = make(map[string]algo.Instant)
+	}
+	s.refused[id] = now.Add(algo.Duration(s.ttl))
 }
 
 // release gives back the hold of a lock with a token, and no other.

@@ -1,0 +1,324 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/client"
+	"github.com/conchlock/conch/internal/service"
+	conchv1 "github.com/conchlock/conch/proto/conch/v1"
+	"github.com/conchlock/conch/proto/conch/v1/conchv1connect"
+)
+
+// raw is a program that makes the calls itself.
+type raw struct {
+	t *testing.T
+	conchv1connect.LocksClient
+}
+
+func newRaw(t *testing.T, addr string) raw {
+	t.Helper()
+	c, err := service.Dial(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw{t, conchv1connect.NewLocksClient(c)}
+}
+
+// open begins a session of the shortest kind.
+func (r raw) open() string {
+	r.t.Helper()
+	answer, err := r.Open(r.t.Context(), &conchv1.OpenRequest{Ttl: durationpb.New(time.Second)})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return answer.GetSession()
+}
+
+func (r raw) acquire(session, id, lock string) *conchv1.Lease {
+	r.t.Helper()
+	answer, err := r.Acquire(r.t.Context(), &conchv1.AcquireRequest{Session: session, RequestId: id, Lock: lock})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return answer.GetLease()
+}
+
+// A program that falls silent loses what it holds, and is told when it comes back.
+func TestSilence(t *testing.T) {
+	addr := cluster(t, 1)[0]
+	r := newRaw(t, addr)
+	s := r.open()
+	lease := r.acquire(s, "1", "x")
+	if d := lease.GetLength().AsDuration(); d <= 0 || d > time.Second {
+		t.Errorf("a session of 1s has a lease of %s", d)
+	}
+	other := dial(t, client.Config{Addr: addr})
+	hold, err := other.Mutex("x").Lock(t.Context()) // when the session has ended
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uint64(hold.Token()) <= lease.GetToken() {
+		t.Errorf("token %d comes after %d", hold.Token(), lease.GetToken())
+	}
+	if _, err := r.KeepAlive(t.Context(), &conchv1.KeepAliveRequest{Session: s}); connect.CodeOf(err) != connect.CodeNotFound {
+		t.Errorf("a sign of life after the end of the session: %v", err)
+	}
+	if _, err := r.Release(t.Context(), &conchv1.ReleaseRequest{Session: s, Lock: "x", Token: uint64(hold.Token())}); connect.CodeOf(err) != connect.CodeNotFound {
+		t.Errorf("a stranger's hold is given back: %v", err)
+	}
+	if err := hold.Unlock(); err != nil {
+		t.Error(err)
+	}
+}
+
+// One request id is one wish, however often it is asked for; and a Release that is
+// repeated ends no other hold.
+func TestRepeated(t *testing.T) {
+	addr := cluster(t, 1)[0]
+	r := newRaw(t, addr)
+	s := r.open()
+	var tokens [2]uint64
+	var both sync.WaitGroup
+	for i := range tokens {
+		both.Go(func() { tokens[i] = r.acquire(s, "1", "x").GetToken() })
+	}
+	both.Wait()
+	if tokens[0] != tokens[1] {
+		t.Errorf("one wish has got two holds, with tokens %v", tokens)
+	}
+	first := &conchv1.ReleaseRequest{Session: s, Lock: "x", Token: tokens[0]}
+	for i, ended := range []bool{false, true} {
+		if answer, err := r.Release(t.Context(), first); err != nil || answer.GetEnded() != ended || answer.GetLost() {
+			t.Errorf("release %d: %v, %v", i+1, answer, err)
+		}
+	}
+	second := r.acquire(s, "2", "x").GetToken()
+	if _, err := r.Release(t.Context(), first); err != nil {
+		t.Error(err)
+	}
+	answer, err := r.KeepAlive(t.Context(), &conchv1.KeepAliveRequest{Session: s, AskedNs: 1})
+	if err != nil || len(answer.GetLeases()) != 1 || answer.GetLeases()[0].GetToken() != second || answer.GetLeases()[0].GetAskedNs() != 1 {
+		t.Errorf("a late Release has ended the next hold: %v, %v", answer, err)
+	}
+	if _, err := r.Acquire(t.Context(), &conchv1.AcquireRequest{Session: s, RequestId: "2", Lock: "y"}); err == nil {
+		t.Error("one id is taken for two wishes")
+	}
+	if _, err := r.Cancel(t.Context(), &conchv1.CancelRequest{Session: s, RequestId: "3"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.Acquire(t.Context(), &conchv1.AcquireRequest{Session: s, RequestId: "3", Lock: "z"}); connect.CodeOf(err) != connect.CodeCanceled {
+		t.Errorf("a wish that was given up before it came: %v", err)
+	}
+	for range 2 {
+		if _, err := r.Cancel(t.Context(), &conchv1.CancelRequest{Session: s, RequestId: "2"}); err != nil {
+			t.Error(err)
+		}
+		if _, err := r.Close(t.Context(), &conchv1.CloseRequest{Session: s}); err != nil {
+			t.Error(err)
+		}
+		s = r.open()
+		r.acquire(s, "2", "x") // it was given back
+	}
+}
+
+// A wish with a limit says that it was not granted, and is given up.
+func TestWait(t *testing.T) {
+	addr := cluster(t, 1)[0]
+	hold, err := dial(t, client.Config{Addr: addr}).Mutex("x").Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRaw(t, addr)
+	s := r.open()
+	for _, q := range []*conchv1.AcquireRequest{
+		{Session: s, RequestId: "1", Lock: "x", Wait: durationpb.New(10 * time.Millisecond)},
+		{Session: s, RequestId: "2", Lock: "x", Wait: durationpb.New(0)},
+		{Session: s, RequestId: "3", Lock: "x", Try: true},
+	} {
+		if _, err := r.Acquire(t.Context(), q); connect.CodeOf(err) != connect.CodeDeadlineExceeded {
+			t.Errorf("%v: %v", q, err)
+		}
+	}
+	if err := hold.Unlock(); err != nil {
+		t.Error(err)
+	}
+	r.acquire(s, "1", "x")
+}
+
+// What is wrong with a request is said, and changes nothing.
+func TestBadRequests(t *testing.T) {
+	r := newRaw(t, cluster(t, 1)[0])
+	s := r.open()
+	long := strings.Repeat("x", 201)
+	for _, q := range []*conchv1.AcquireRequest{
+		{Session: s, RequestId: "", Lock: "x"},
+		{Session: s, RequestId: long, Lock: "x"},
+		{Session: s, RequestId: "1", Lock: ""},
+		{Session: s, RequestId: "1", Lock: long},
+		{Session: s, RequestId: "1", Lock: "a\nb"},
+		{Session: s, RequestId: "1", Lock: "x", Label: long},
+		{Session: s, RequestId: "1", Lock: "x", Label: "a\x00b"},
+		{Session: s, RequestId: "1", Lock: "x", Wait: durationpb.New(-1)},
+	} {
+		if _, err := r.Acquire(t.Context(), q); connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("%v: %v", q, err)
+		}
+	}
+	for _, q := range []*conchv1.OpenRequest{
+		{Ttl: durationpb.New(time.Millisecond)}, {Ttl: durationpb.New(2 * time.Hour)}, {Ttl: durationpb.New(-time.Second)}, {Label: long},
+	} {
+		if _, err := r.Open(t.Context(), q); connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("%v: %v", q, err)
+		}
+	}
+	if _, err := r.Acquire(t.Context(), &conchv1.AcquireRequest{Session: "nobody's", RequestId: "1", Lock: "x"}); connect.CodeOf(err) != connect.CodeNotFound {
+		t.Errorf("a session that was never there: %v", err)
+	}
+}
+
+// proxy stands between a client and its peer, and breaks their connections.
+type proxy struct {
+	to string
+
+	mu    sync.Mutex
+	conns []net.Conn
+	shut  bool
+}
+
+func newProxy(t *testing.T, to string) (*proxy, string) {
+	t.Helper()
+	p := &proxy{to: strings.TrimPrefix(to, "unix:")}
+	path := filepath.Join(t.TempDir(), "p")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go p.carry(conn)
+		}
+	}()
+	return p, "unix:" + path
+}
+
+func (p *proxy) carry(near net.Conn) {
+	far, err := net.Dial("unix", p.to)
+	p.mu.Lock()
+	if err != nil || p.shut {
+		p.mu.Unlock()
+		near.Close()
+		return
+	}
+	p.conns = append(p.conns, near, far)
+	p.mu.Unlock()
+	go io.Copy(near, far)
+	io.Copy(far, near)
+}
+
+// cut breaks all connections; shut lets no new one come.
+func (p *proxy) cut(shut bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.conns {
+		c.Close()
+	}
+	p.conns, p.shut = nil, shut
+}
+
+// A broken connection costs neither a hold nor a place in the queue.
+func TestBrokenConnection(t *testing.T) {
+	peers, addrs := peersOf(t, 1)
+	addr := addrs[0]
+	p, through := newProxy(t, addr)
+	ours, theirs := dial(t, client.Config{Addr: through}), dial(t, client.Config{Addr: addr})
+	hold, err := ours.Mutex("mine").Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := theirs.Mutex("x").Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRaw(t, addr)
+	session := r.open()
+	waits := make(chan *conch.Hold, 1)
+	go func() {
+		h, err := ours.Mutex("x").Lock(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		waits <- h
+	}()
+	awaitWaiters(t, peers[0], "x", 1)
+	later := make(chan *conchv1.Lease, 1)
+	go func() { later <- r.acquire(session, "later", "x") }()
+	awaitWaiters(t, peers[0], "x", 2)
+	for range 3 {
+		p.cut(false)
+	}
+	if err := first.Unlock(); err != nil {
+		t.Error(err)
+	}
+	h := <-waits
+	select {
+	case <-later:
+		t.Error("who came later got in first")
+	default:
+	}
+	if err := h.Unlock(); err != nil {
+		t.Error(err)
+	}
+	if l := <-later; l.GetToken() <= uint64(h.Token()) {
+		t.Errorf("token %d comes after %d", l.GetToken(), h.Token())
+	}
+	if err := hold.Unlock(); err != nil {
+		t.Errorf("the hold: %v", err)
+	}
+}
+
+// Who cannot reach its peer any more is told before its lease ends.
+func TestCutOff(t *testing.T) {
+	addr := cluster(t, 1)[0]
+	p, through := newProxy(t, addr)
+	ours, theirs := dial(t, client.Config{Addr: through, TTL: time.Second}), dial(t, client.Config{Addr: addr})
+	hold, err := ours.Mutex("x").Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.cut(true)
+	other, err := theirs.Mutex("x").Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hold.Context().Err() == nil {
+		t.Error("two believe that they are inside")
+	}
+	if err := hold.Unlock(); !errors.Is(err, conch.ErrLost) {
+		t.Errorf("Unlock: %v", err)
+	}
+	if err := other.Unlock(); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := ours.Mutex("x").Lock(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Lock without a peer: %v", err)
+	}
+}
