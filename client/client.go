@@ -35,6 +35,7 @@ import (
 	"github.com/conchlock/conch"
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/internal/clock"
+	"github.com/conchlock/conch/internal/local"
 	"github.com/conchlock/conch/internal/locker"
 	conchv1 "github.com/conchlock/conch/proto/conch/v1"
 	"github.com/conchlock/conch/proto/conch/v1/conchv1connect"
@@ -42,13 +43,15 @@ import (
 
 // ErrNoPeer says that no peer answers. Whether the operation happened is said by its
 // error; for Dial and Lock it certainly did not.
-var ErrNoPeer = errors.New("no peer answers")
+var ErrNoPeer = local.ErrNoPeer
 
 // Config says which peer to ask. The zero value is the one on this machine that
 // serves at the usual place.
 type Config struct {
 	// Addr is where the peer serves: unix:PATH, or HOST:PORT of this machine. The
-	// default is $CONCH_ADDR or, without it, the usual place (see DefaultAddr).
+	// default is $CONCH_ADDR or, without it, the usual place: conch/conch.sock in
+	// $XDG_RUNTIME_DIR, for root in /run, else conch-UID/conch.sock in the folder for
+	// temporary files.
 	Addr string
 	// TTL is for how long the peer keeps what this program holds and wants when it
 	// hears nothing of it: so long others may have to wait if this program dies. The
@@ -63,10 +66,9 @@ type Config struct {
 // Client is a program's way to the peer on its machine. Its methods are safe for
 // concurrent use.
 type Client struct {
-	addr   string
-	calls  conchv1connect.LocksClient
-	hangUp func()
-	cfg    Config
+	wire  *local.Wire
+	calls conchv1connect.LocksClient
+	cfg   Config
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelCauseFunc
@@ -82,15 +84,14 @@ var _ locker.Locker = (*Client)(nil)
 
 // Dial begins a session with a peer. Ctx has no influence once it has returned.
 func Dial(ctx context.Context, cfg Config) (*Client, error) {
-	addr := Addr(cfg.Addr)
-	wire, err := newWire(addr)
+	wire, err := local.Dial(local.Addr(cfg.Addr))
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	c := &Client{addr: addr, calls: conchv1connect.NewLocksClient(connect.NewClient(wire)), hangUp: wire.hangUp, cfg: cfg}
+	c := &Client{wire: wire, calls: conchv1connect.NewLocksClient(connect.NewClient(wire)), cfg: cfg}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	if _, err := c.live(ctx); err != nil {
-		c.hangUp()
+		c.wire.Close()
 		return nil, fmt.Errorf("client: %w", err)
 	}
 	return c, nil
@@ -100,7 +101,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 func (c *Client) Mutex(name string) *conch.Mutex { return conch.MutexOf(c, name) }
 
 // Addr returns where the peer is asked.
-func (c *Client) Addr() string { return c.addr }
+func (c *Client) Addr() string { return c.wire.Addr() }
 
 // Close gives back what is held and wanted, and ends the session. Waiting calls
 // return conch.ErrClosed, and so do later ones.
@@ -118,10 +119,10 @@ func (c *Client) Close() error {
 			ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 			defer cancel()
 			if _, failed := c.calls.Close(ctx, &conchv1.CloseRequest{Session: s.id}); failed != nil {
-				err = fmt.Errorf("client: the peer was not told, and gives back what this program held when the session's %s are over: %w", s.ttl, c.explain(failed))
+				err = fmt.Errorf("client: the peer was not told, and gives back what this program held when the session's %s are over: %w", s.ttl, c.wire.Explain(failed))
 			}
 		}
-		c.hangUp()
+		c.wire.Close()
 	})
 	return err
 }
@@ -168,7 +169,7 @@ func (c *Client) open(ctx context.Context) (*session, error) {
 	c.opening = nil
 	switch {
 	case err != nil:
-		return nil, c.explain(err)
+		return nil, c.wire.Explain(err)
 	case c.ctx.Err() != nil:
 		return nil, conch.ErrClosed // what was just opened ends by itself
 	}
@@ -200,12 +201,12 @@ func (c *Client) Acquire(ctx context.Context, lock string, o locker.Options) (lo
 		case ctx.Err() != nil:
 			return nil, cause(ctx, err)
 		case o.Try && connect.CodeOf(err) == connect.CodeDeadlineExceeded:
-			return nil, fmt.Errorf("%w: %w", conch.ErrNotAcquired, c.explain(err))
+			return nil, fmt.Errorf("%w: %w", conch.ErrNotAcquired, c.wire.Explain(err))
 		case !temporary(err):
-			return nil, c.explain(err)
+			return nil, c.wire.Explain(err)
 		}
 		if !sleep(ctx, pause) {
-			return nil, cause(ctx, c.explain(err))
+			return nil, cause(ctx, c.wire.Explain(err))
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/conchlock/conch"
 	"github.com/conchlock/conch/client"
+	"github.com/conchlock/conch/internal/local"
 	"github.com/conchlock/conch/internal/mutextest"
 	"github.com/conchlock/conch/internal/service"
 )
@@ -55,7 +56,7 @@ func peersOf(t testing.TB, n int) (list []*conch.Peer, addrs []string) {
 		}
 		server := service.New(peer)
 		path := filepath.Join(dir, name)
-		l, err := service.ListenUnix(path)
+		l, err := local.ListenUnix(path)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,7 +16,7 @@ import (
 
 	"github.com/conchlock/conch"
 	"github.com/conchlock/conch/client"
-	"github.com/conchlock/conch/internal/service"
+	"github.com/conchlock/conch/internal/local"
 	conchv1 "github.com/conchlock/conch/proto/conch/v1"
 	"github.com/conchlock/conch/proto/conch/v1/conchv1connect"
 )
@@ -29,11 +29,11 @@ type raw struct {
 
 func newRaw(t *testing.T, addr string) raw {
 	t.Helper()
-	c, err := service.Dial(addr)
+	w, err := local.Dial(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return raw{t, conchv1connect.NewLocksClient(c)}
+	return raw{t, conchv1connect.NewLocksClient(connect.NewClient(w))}
 }
 
 // open begins a session of the shortest kind.

@@ -1,35 +1,19 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/internal/local"
 	"github.com/conchlock/conch/internal/service"
 )
 
-const (
-	socketName = "conch.sock" // of a peer, in its directory
-	noSocket   = "none"
-	addrEnv    = "CONCH_ADDR"
-)
-
-// defaultSocket is where a peer without a directory serves, and where commands look
-// for one that nobody has named.
-func defaultSocket() string {
-	switch dir := os.Getenv("XDG_RUNTIME_DIR"); {
-	case dir != "":
-		return filepath.Join(dir, "conch", socketName)
-	case os.Getuid() == 0:
-		return filepath.Join("/run/conch", socketName)
-	}
-	return filepath.Join(os.TempDir(), fmt.Sprintf("conch-%d", os.Getuid()), socketName)
-}
+// noSocket turns the service off.
+const noSocket = "none"
 
 // serveLocal serves the programs on this machine. Where the socket is nobody's
 // choice, a peer does without one that is taken.
@@ -40,11 +24,11 @@ func serveLocal(peer *conch.Peer, o *peerOptions, warnings io.Writer) (io.Closer
 	case path == noSocket:
 		return server, nil
 	case path == "" && o.Dir != "":
-		path = filepath.Join(o.Dir, socketName)
+		path = filepath.Join(o.Dir, local.SocketName)
 	case path == "":
-		path = defaultSocket()
+		path = local.DefaultSocket()
 	}
-	l, err := service.ListenUnix(path)
+	l, err := local.ListenUnix(path)
 	switch {
 	case err == nil:
 		server.Serve(l)
@@ -60,18 +44,23 @@ func serveLocal(peer *conch.Peer, o *peerOptions, warnings io.Writer) (io.Closer
 type localFlags struct{ addr string }
 
 func (f *localFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.addr, "addr", "", "the peer to ask, unix:PATH (default: $"+addrEnv+", else "+service.UnixPrefix+defaultSocket()+")")
+	cmd.Flags().StringVar(&f.addr, "addr", "", "the peer to ask, unix:PATH or HOST:PORT (default: $CONCH_ADDR, else "+local.UnixPrefix+local.DefaultSocket()+")")
 }
 
-// where says which peer is asked.
-func (f *localFlags) where() string {
-	return cmp.Or(f.addr, os.Getenv(addrEnv), service.UnixPrefix+defaultSocket())
+// dial returns the way to the peer that the flags, the environment or the default
+// say.
+func (f *localFlags) dial() (*local.Wire, error) {
+	w, err := local.Dial(local.Addr(f.addr))
+	if err != nil {
+		return nil, usage("--addr: %w", err)
+	}
+	return w, nil
 }
 
-// explainCall says what is to be done about a call that failed.
-func explainCall(addr string, err error) error {
+// noAnswer is a failed call as the end of a command.
+func noAnswer(w *local.Wire, err error) error {
 	if err == nil {
 		return nil
 	}
-	return exitError{exitNoPeer, service.Explain(addr, err)}
+	return exitError{exitNoPeer, w.Explain(err)}
 }

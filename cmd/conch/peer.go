@@ -19,6 +19,7 @@ import (
 	"github.com/conchlock/conch/algo/roster"
 	"github.com/conchlock/conch/discovery"
 	"github.com/conchlock/conch/discovery/serf"
+	"github.com/conchlock/conch/internal/local"
 )
 
 // peerOptions are the flags of conch peer.
@@ -63,7 +64,7 @@ func peerCommand() *cobra.Command {
 	f.DurationVar(&o.Tuning.Linger, "linger", 0, "how long a lock that nobody wants stays where it was last; at most a third of the ttl (default a quarter)")
 	f.Int64Var(&o.Tuning.Drift, "drift", 0, "by how much the rates of two machines' clocks may differ, in parts per million; the same at all peers (default 1000)")
 	f.StringVar(&o.Dir, "dir", "", "directory for what must survive a restart; this peer's alone")
-	f.StringVar(&o.socket, "socket", "", "unix socket at which programs on this machine reach the peer (default: conch.sock in --dir, else "+defaultSocket()+"); none turns it off")
+	f.StringVar(&o.socket, "socket", "", "unix socket at which programs on this machine reach the peer (default: conch.sock in --dir, else "+local.DefaultSocket()+"); none turns it off")
 	f.BoolVar(&o.trace, "trace", false, "write every event to a trace, NAME.ndjson in --trace-dir")
 	f.StringVar(&o.TraceDir, "trace-dir", "", "directory for the trace, and turns it on (default: that of --dir)")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")

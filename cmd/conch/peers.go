@@ -9,10 +9,11 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"connectrpc.com/connect/v2"
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/encoding/protojson"
 
-	"github.com/conchlock/conch/internal/service"
+	"github.com/conchlock/conch/internal/local"
 	conchv1 "github.com/conchlock/conch/proto/conch/v1"
 	"github.com/conchlock/conch/proto/conch/v1/conchv1connect"
 )
@@ -43,27 +44,27 @@ func peersCommand() *cobra.Command {
 }
 
 func runPeers(cmd *cobra.Command, o *peersOptions) error {
-	addr := o.local.where()
-	client, err := service.Dial(addr)
+	wire, err := o.local.dial()
 	if err != nil {
-		return usage("--addr %w", err)
+		return err
 	}
-	ctx, calls, out := cmd.Context(), conchv1connect.NewPeersClient(client), cmd.OutOrStdout()
+	defer wire.Close()
+	ctx, calls, out := cmd.Context(), conchv1connect.NewPeersClient(connect.NewClient(wire)), cmd.OutOrStdout()
 	if o.watch {
-		return o.watchPeers(ctx, calls, addr, out)
+		return o.watchPeers(ctx, calls, wire, out)
 	}
 	answer, err := calls.Get(ctx, &conchv1.GetPeersRequest{})
 	if err != nil {
-		return explainCall(addr, err)
+		return noAnswer(wire, err)
 	}
 	return o.print(out, answer.GetRoll())
 }
 
 // watchPeers prints the peers again and again.
-func (o *peersOptions) watchPeers(ctx context.Context, calls conchv1connect.PeersClient, addr string, out io.Writer) error {
+func (o *peersOptions) watchPeers(ctx context.Context, calls conchv1connect.PeersClient, wire *local.Wire, out io.Writer) error {
 	stream, err := calls.Watch(ctx, &conchv1.WatchPeersRequest{})
 	if err != nil {
-		return explainCall(addr, err)
+		return noAnswer(wire, err)
 	}
 	defer stream.Close()
 	for first := true; ; first = false {
@@ -72,9 +73,9 @@ func (o *peersOptions) watchPeers(ctx context.Context, calls conchv1connect.Peer
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, io.EOF):
-			return explainCall(addr, errors.New("it has ended"))
+			return noAnswer(wire, errors.New("it has ended"))
 		case err != nil:
-			return explainCall(addr, err)
+			return noAnswer(wire, err)
 		}
 		if !first && !o.json {
 			fmt.Fprintln(out)

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/conchlock/conch/internal/service"
+	"github.com/conchlock/conch/internal/local"
 )
 
 // startFound starts peers that find each other, 3 of which vote.
@@ -33,7 +33,7 @@ func startFound(t *testing.T) *cluster {
 }
 
 func (c *cluster) addr(name string) string {
-	return service.UnixPrefix + filepath.Join(c.o.dir, "state", name, socketName)
+	return local.UnixPrefix + filepath.Join(c.o.dir, "state", name, local.SocketName)
 }
 
 // conch peers tells who is there, and tells it again when that changes.
@@ -99,15 +99,16 @@ func TestNoPeer(t *testing.T) {
 		want string
 	}{
 		{"unix:/nowhere", exitNoPeer, "no peer answers at unix:/nowhere: start one with conch peer"},
-		{service.UnixPrefix + file, exitNoPeer, "start one with conch peer"},
-		{"127.0.0.1:1", exitUsage, "write unix:PATH"},
+		{local.UnixPrefix + file, exitNoPeer, "start one with conch peer"},
+		{"127.0.0.1:1", exitNoPeer, "no peer answers at 127.0.0.1:1"},
+		{"here", exitUsage, "write HOST:PORT, or unix:PATH"},
 		{"unix:", exitUsage, "write unix:PATH"},
 	} {
 		if code, _, stderr := runConch(t, "peers", "--addr", tt.addr); code != tt.code || !strings.Contains(stderr, tt.want) {
 			t.Errorf("%s: exit %d, %s", tt.addr, code, stderr)
 		}
 	}
-	t.Setenv(addrEnv, "unix:/elsewhere")
+	t.Setenv("CONCH_ADDR", "unix:/elsewhere")
 	if code, _, stderr := runConch(t, "peers", "--watch"); code != exitNoPeer || !strings.Contains(stderr, "unix:/elsewhere") {
 		t.Errorf("exit %d, %s", code, stderr)
 	}
@@ -117,7 +118,7 @@ func TestNoPeer(t *testing.T) {
 func TestTakenSocket(t *testing.T) {
 	t.Parallel()
 	c := startFound(t)
-	socket := strings.TrimPrefix(c.addr("a"), service.UnixPrefix)
+	socket := strings.TrimPrefix(c.addr("a"), local.UnixPrefix)
 	wait(t, "a to serve", func() bool { _, err := os.Stat(socket); return err == nil })
 	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the socket: %v, %v", info, err)

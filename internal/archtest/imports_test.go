@@ -83,7 +83,7 @@ var rules = []rule{
 		wrong: func(from, to string) bool {
 			allowed := []string{
 				"./", "./algo", "./algo/roster", "./discovery", "./discovery/serf",
-				"./internal/service", "./proto/conch/v1", "./proto/conch/v1/conchv1connect",
+				"./client", "./internal/command", "./internal/local", "./internal/service", "./proto/conch/v1", "./proto/conch/v1/conchv1connect",
 				"./docs", "./internal/check", "./internal/compare", "./internal/sim", "./internal/state", "./internal/trace", "./internal/trace/export",
 			}
 			return under(from, "./cmd") && local(to) && !under(to, "./cmd") && !under(to, "./internal/report") && !slices.Contains(allowed, to)
@@ -121,7 +121,7 @@ var rules = []rule{
 
 // homes says where each outside module is used. (Tests may use any.)
 var homes = map[string]string{
-	"connectrpc.com/connect":            "./internal/service ./proto",
+	"connectrpc.com/connect":            "./internal/service ./internal/local ./client ./proto ./cmd/conch",
 	"connectrpc.com/grpcreflect":        "./internal/service",
 	"codeberg.org/go-pdf/fpdf":          "./internal/report/document",
 	"github.com/anishathalye/porcupine": "./internal/chaos",
@@ -136,7 +136,7 @@ var homes = map[string]string{
 	"golang.org/x/sys":                  "./internal/clock",
 	"google.golang.org/genproto":        "./fence/fencegrpc",
 	"google.golang.org/grpc":            "./internal/transport ./fence/fencegrpc",
-	"google.golang.org/protobuf":        "./internal/transport ./internal/service ./proto ./cmd/conch",
+	"google.golang.org/protobuf":        "./internal/transport ./internal/service ./client ./proto ./cmd/conch",
 }
 
 func atHome(from, to string) bool {

@@ -1,0 +1,75 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+
+	"connectrpc.com/connect/v2"
+	"connectrpc.com/connect/v2/connecthttp"
+
+	"github.com/conchlock/conch/discovery"
+)
+
+// Wire is the way to a peer: a connect.Transport. It connects when it is used.
+type Wire struct {
+	connect.Transport
+	addr string
+	http *http.Transport
+}
+
+// Dial returns the way to the peer that serves at an address, unix:PATH or HOST:PORT.
+func Dial(addr string) (*Wire, error) {
+	network, target := "tcp", addr
+	if path, ok := strings.CutPrefix(addr, UnixPrefix); ok {
+		network, target = "unix", path
+		if path == "" {
+			return nil, fmt.Errorf("address %q: write unix:PATH, the path of a peer's socket", addr)
+		}
+	} else if err := discovery.CheckAddr(addr); err != nil {
+		return nil, fmt.Errorf("%w, or unix:PATH", err)
+	}
+	w := &Wire{addr: addr, http: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, target)
+		},
+		Protocols:          new(http.Protocols),
+		DisableCompression: true,
+	}}
+	w.http.Protocols.SetUnencryptedHTTP2(true)
+	w.Transport = connecthttp.NewTransport(&http.Client{Transport: w.http}, "http://conch", connecthttp.WithGRPC())
+	return w, nil
+}
+
+// Addr returns the address.
+func (w *Wire) Addr() string { return w.addr }
+
+// Close closes what is connected and not in use.
+func (w *Wire) Close() { w.http.CloseIdleConnections() }
+
+// ErrNoPeer says that no peer answers. Whether the operation happened is said by its
+// error.
+var ErrNoPeer = errors.New("no peer answers")
+
+// Explain says what is to be done about a call that failed.
+func (w *Wire) Explain(err error) error {
+	var answer *connect.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w at %s: start one with conch peer, or name another (--addr, $%s)", ErrNoPeer, w.addr, addrEnv)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%w to this user: %s belongs to another one", ErrNoPeer, w.addr)
+	case errors.As(err, &answer) && answer.IsRemote():
+		return fmt.Errorf("the peer at %s: %s", w.addr, answer.Message())
+	case errors.As(err, &answer) && answer.Code() == connect.CodeUnavailable:
+		return fmt.Errorf("%w at %s: %w", ErrNoPeer, w.addr, err)
+	}
+	return err
+}
