@@ -233,7 +233,7 @@ func runDemo(cmd *cobra.Command, o *demoOptions) error {
 		return err
 	}
 	fmt.Fprintf(out, "\nRead on: %s explain %s --entry %d; the logs are %s\n",
-		command(), o.dir, last, filepath.Join(o.dir, "*.log"))
+		invocation(), o.dir, last, filepath.Join(o.dir, "*.log"))
 	return verdictError(verdict)
 }
 
@@ -264,8 +264,8 @@ func (o *demoOptions) tellFirst(out io.Writer, verdict *check.Report) (int, erro
 	return told, nil
 }
 
-// command is how this program was started, as far as others can do it too.
-func command() string {
+// invocation is how this program was started, as far as others can do it too.
+func invocation() string {
 	if strings.Contains(os.Args[0], "go-build") {
 		return "go run ./cmd/conch"
 	}

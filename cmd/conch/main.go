@@ -21,7 +21,11 @@ const (
 	exitFalse   = 1 // also any failure without a code of its own
 	exitUnknown = 2
 	exitUsage   = 64
-	exitNoPeer  = 69 // EX_UNAVAILABLE: no peer to talk to
+
+	exitNoPeer      = 69 // EX_UNAVAILABLE: no peer to talk to
+	exitNotAcquired = 73
+	exitLost        = 74
+	exitInterrupted = 130
 )
 
 func main() {
@@ -47,9 +51,23 @@ func interruptible() context.Context {
 		}
 		cancel()
 		<-interrupts
-		os.Exit(130)
+		os.Exit(exitInterrupted)
 	}()
-	return ctx
+	return context.WithValue(ctx, signalsKey{}, func() {
+		signal.Stop(interrupts)
+		signal.Stop(hangUp)
+	})
+}
+
+// signalsKey is where the context of a command has what handOverSignals calls.
+type signalsKey struct{}
+
+// handOverSignals leaves signals to who takes them next: they do not end the context
+// any more.
+func handOverSignals(ctx context.Context) {
+	if stop, ok := ctx.Value(signalsKey{}).(func()); ok {
+		stop()
+	}
 }
 
 // exitError is an error with an exit code of its own. With a nil err nothing is
@@ -127,6 +145,7 @@ func rootCommand() *cobra.Command {
 	add("see", simCommand())
 	add("see", compareCommand())
 	add("run", peerCommand())
+	add("run", lockCommand())
 	add("run", peersCommand())
 	add("judge", checkCommand())
 	add("judge", explainCommand())

@@ -50,20 +50,8 @@ func peerCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runPeer(cmd, &o) },
 	}
+	o.addCluster(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.Name, "name", "", "this peer's name")
-	f.StringVar(&o.peersFile, "peers-file", "", "file with one peer a line, NAME HOST:PORT")
-	f.StringArrayVar(&o.peers, "peer", nil, "a peer, NAME=HOST:PORT; once for each, this one included")
-	o.addSerf(f)
-	f.StringSliceVar(&o.Voters, "voters", nil, "the peers whose votes count, as in a,b,c: the same at all peers, for the cluster's life (default: all; with --join they must be named)")
-	f.StringVar(&o.Listen, "listen", "", "address to listen on (default: this peer's own among the peers; with --join all addresses, port 7400)")
-	f.StringVar(&o.Advertise, "advertise", "", "address at which the others reach this peer, where addresses are translated, or this machine has several; with --join the others are told, else they use their own lists")
-	f.StringVar(&o.Algorithm, "algorithm", "", fmt.Sprintf("%s; the same at all peers (default %s)", algorithmHelp(), roster.Default))
-	f.StringVar(&o.Cluster, "cluster", "", "name of the cluster; peers of another are refused (default conch)")
-	f.DurationVar(&o.TTL, "ttl", 0, "how long a lease lasts unless it is renewed, and how soon silence is noticed; the same at all peers (default 5s)")
-	f.DurationVar(&o.Tuning.Linger, "linger", 0, "how long a lock that nobody wants stays where it was last; at most a third of the ttl (default a quarter)")
-	f.Int64Var(&o.Tuning.Drift, "drift", 0, "by how much the rates of two machines' clocks may differ, in parts per million; the same at all peers (default 1000)")
-	f.StringVar(&o.Dir, "dir", "", "directory for what must survive a restart; this peer's alone")
 	f.StringVar(&o.socket, "socket", "", "unix socket at which programs on this machine reach the peer (default: conch.sock in --dir, else "+local.DefaultSocket()+"); none turns it off")
 	f.BoolVar(&o.trace, "trace", false, "write every event to a trace, NAME.ndjson in --trace-dir")
 	f.StringVar(&o.TraceDir, "trace-dir", "", "directory for the trace, and turns it on (default: that of --dir)")
@@ -79,14 +67,32 @@ func peerCommand() *cobra.Command {
 	complete := func(flag string, values ...string) {
 		cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
-	complete("algorithm", roster.Names()...)
 	complete("log-format", "text", "json")
 	complete("log-level", "info", "warn", "error", "off")
 	cmd.MarkFlagRequired("name")
-	cmd.MarkFlagsMutuallyExclusive("peers-file", "peer", "join")
-	cmd.MarkFlagsMutuallyExclusive("peers-file", "peer", "serf-addr")
 	cmd.MarkFlagsOneRequired("peers-file", "peer", "join", "serf-addr")
 	return cmd
+}
+
+// addCluster adds the flags that say which peer this is, and of which cluster.
+func (o *peerOptions) addCluster(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.Name, "name", "", "this peer's name")
+	f.StringVar(&o.peersFile, "peers-file", "", "file with one peer a line, NAME HOST:PORT")
+	f.StringArrayVar(&o.peers, "peer", nil, "a peer, NAME=HOST:PORT; once for each, this one included")
+	o.addSerf(f)
+	f.StringSliceVar(&o.Voters, "voters", nil, "the peers whose votes count, as in a,b,c: the same at all peers, for the cluster's life (default: all; with --join they must be named)")
+	f.StringVar(&o.Listen, "listen", "", "address to listen on (default: this peer's own among the peers; with --join all addresses, port 7400)")
+	f.StringVar(&o.Advertise, "advertise", "", "address at which the others reach this peer, where addresses are translated, or this machine has several; with --join the others are told, else they use their own lists")
+	f.StringVar(&o.Algorithm, "algorithm", "", fmt.Sprintf("%s; the same at all peers (default %s)", algorithmHelp(), roster.Default))
+	f.StringVar(&o.Cluster, "cluster", "", "name of the cluster; peers of another are refused (default conch)")
+	f.DurationVar(&o.TTL, "ttl", 0, "how long a lease lasts unless it is renewed, and how soon silence is noticed; the same at all peers (default 5s)")
+	f.DurationVar(&o.Tuning.Linger, "linger", 0, "how long a lock that nobody wants stays where it was last; at most a third of the ttl (default a quarter)")
+	f.Int64Var(&o.Tuning.Drift, "drift", 0, "by how much the rates of two machines' clocks may differ, in parts per million; the same at all peers (default 1000)")
+	f.StringVar(&o.Dir, "dir", "", "directory for what must survive a restart; this peer's alone")
+	cmd.RegisterFlagCompletionFunc("algorithm", cobra.FixedCompletions(roster.Names(), cobra.ShellCompDirectiveNoFileComp))
+	cmd.MarkFlagsMutuallyExclusive("peers-file", "peer", "join")
+	cmd.MarkFlagsMutuallyExclusive("peers-file", "peer", "serf-addr")
 }
 
 // algorithmHelp says what can be given as --algorithm.
@@ -115,7 +121,7 @@ func (o *peerOptions) check(cmd *cobra.Command) error {
 			return usage("--voters: %w", err)
 		}
 	}
-	if err := algo.CheckLock(o.section.lock); err != nil {
+	if err := algo.CheckLock(o.section.lock); err != nil && o.section.every > 0 {
 		return usage("--lock: %w", err)
 	}
 	if o.TTL != 0 && o.TTL < conch.MinTTL {

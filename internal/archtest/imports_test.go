@@ -97,6 +97,13 @@ var rules = []rule{
 		},
 	},
 	{
+		name: "what runs a command knows no lock",
+		why:  "internal/command ends processes in time, for whatever is held; to try that, nothing of Conch is needed",
+		wrong: func(from, to string) bool {
+			return under(from, "./internal/command") && local(to) && !under(to, "./internal/command")
+		},
+	},
+	{
 		name: "gossip knows nothing of locks",
 		why:  "it finds peers and decides nothing, so it needs names and addresses, and could serve another program",
 		wrong: func(from, to string) bool {
@@ -133,14 +140,14 @@ var homes = map[string]string{
 	"github.com/yuin/goldmark":          "./internal/report/document",
 	"go.etcd.io/bbolt":                  "./internal/state",
 	"golang.org/x/image":                "./internal/report/document",
-	"golang.org/x/sys":                  "./internal/clock",
+	"golang.org/x/sys":                  "./internal/clock ./internal/command",
 	"google.golang.org/genproto":        "./fence/fencegrpc",
 	"google.golang.org/grpc":            "./internal/transport ./fence/fencegrpc",
 	"google.golang.org/protobuf":        "./internal/transport ./internal/service ./client ./proto ./cmd/conch",
 }
 
 func atHome(from, to string) bool {
-	for mod, home := range homes {
+	for mod, places := range homes {
 		if under(to, mod) {
 			return slices.ContainsFunc(strings.Fields(home), func(h string) bool { return under(from, h) })
 		}
@@ -282,6 +289,8 @@ func TestImportRulesBite(t *testing.T) {
 		{"internal/node", module + "/internal/transport/memory", "the runtime knows no gRPC"},
 		{"internal/report", module + "/cmd/conch/story", "the command is a leaf"},
 		{"cmd/conch", module + "/internal/node", "the command uses the public API"},
+		{"internal/command", module, "what runs a command knows no lock"},
+		{"internal/command", module + "/internal/node", "what runs a command knows no lock"},
 		{"", module + "/discovery/serf", "gossip is optional"},
 		{"internal/node", module + "/discovery/serf", "gossip is optional"},
 		{"discovery", module + "/discovery/serf", "gossip is optional"},
@@ -307,6 +316,7 @@ func TestImportRulesBite(t *testing.T) {
 		{"internal/node", "time", ""},
 		{"internal/transport/grpc", "google.golang.org/grpc/status", ""},
 		{"internal/nodes", module + "/internal/transport", ""},
+		{"internal/command", "golang.org/x/sys/unix", ""},
 		{"bench", "google.golang.org/grpc", ""},
 		{"fence", "database/sql", ""},
 		{"fence/fencegrpc", "google.golang.org/grpc", ""},

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/client"
+	"github.com/conchlock/conch/internal/command"
+)
+
+// Names of what the command finds in its environment.
+const (
+	lockEnv  = "CONCH_LOCK"
+	tokenEnv = "CONCH_TOKEN"
+)
+
+// lockTTL is the session's TTL of conch lock: so long others wait if it is killed.
+const lockTTL = 10 * time.Second
+
+// lockOptions are the flags of conch lock.
+type lockOptions struct {
+	peer            peerOptions // to take part itself
+	local           localFlags
+	wait            time.Duration
+	try             bool
+	shell           bool
+	killAfter       time.Duration
+	codeNotAcquired int
+	codeLost        int
+	label           string
+}
+
+func lockCommand() *cobra.Command {
+	var o lockOptions
+	cmd := &cobra.Command{
+		Use:   "lock NAME [flags] -- CMD [ARGS...]",
+		Short: "Run a command while holding a lock",
+		Long: "Wait for a lock, run a command while holding it, give it back. The peer that runs on\n" +
+			"this machine is asked (conch peer); with --name and the flags of conch peer, this\n" +
+			"process is a peer itself, for as long as it takes.\n\n" +
+			"The command has this terminal, stdin, stdout and stderr, signals reach it, and its\n" +
+			"exit code is passed on. " + lockEnv + " and " + tokenEnv + " are in its environment: give the token to\n" +
+			"whatever it writes to. If the lease cannot be kept, the command and all that it has\n" +
+			"started are ended before somebody else can get in. One that was stopped (Ctrl-Z)\n" +
+			"for longer than the lease lasts is not continued but ended.\n\n" +
+			"Exits with the command's code, 128+n if signal n ended it; 64 bad usage, 69 no peer\n" +
+			"to talk to, 73 not acquired, 74 lost, 126 and 127 as a shell does, before the wait.",
+		Example: "  conch lock nightly-report -- ./report.sh\n" +
+			"  conch lock migration --try -- ./migrate up\n" +
+			"  conch lock deploy --wait 10m --shell -- 'git pull && make deploy'",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return runLock(cmd, &o, args) },
+	}
+	f := cmd.Flags()
+	f.SetInterspersed(true)
+	o.local.add(cmd)
+	f.DurationVar(&o.wait, "wait", 0, "give up after this long (default: wait for ever; 0 is --try)")
+	f.BoolVar(&o.try, "try", false, "run it only if the lock is to be had at once")
+	f.BoolVar(&o.shell, "shell", false, "let a shell read the command: its words, joined by blanks")
+	f.DurationVar(&o.killAfter, "kill-after", 5*time.Second, "how long the command may take to end after SIGTERM, if the lease leaves that much")
+	f.IntVar(&o.codeNotAcquired, "code-not-acquired", exitNotAcquired, "exit code if the lock was not acquired")
+	f.IntVar(&o.codeLost, "code-lost", exitLost, "exit code if the lock was lost")
+	f.StringVar(&o.label, "label", "", "who wants it and what for, to people who ask (default: user, machine, process and command)")
+	o.peer.addCluster(cmd)
+	return cmd
+}
+
+// check finds what is wrong with the arguments, and returns the command.
+func (o *lockOptions) check(cmd *cobra.Command, args []string) (name string, words []string, err error) {
+	dash := cmd.ArgsLenAtDash()
+	switch {
+	case dash < 0 || dash != 1 || len(args) == dash:
+		return "", nil, usage("write the command after --, as in: conch lock %s -- CMD ARGS", args[0])
+	case o.wait < 0:
+		return "", nil, usage("--wait %s: it cannot be negative; leave it out to wait for ever", o.wait)
+	case o.try && cmd.Flags().Changed("wait"):
+		return "", nil, usage("--try and --wait say different things: give one")
+	case o.killAfter < 0:
+		return "", nil, usage("--kill-after %s: it cannot be negative", o.killAfter)
+	}
+	for _, code := range []int{o.codeNotAcquired, o.codeLost} {
+		if code < 0 || code > 255 {
+			return "", nil, usage("an exit code is from 0 to 255, not %d", code)
+		}
+	}
+	if err := algo.CheckLock(args[0]); err != nil {
+		return "", nil, usage("%w", err)
+	}
+	if os.Getenv(lockEnv) == args[0] {
+		return "", nil, exitError{o.codeNotAcquired, fmt.Errorf("lock %q is held by the command that runs this one (%s): it would wait for itself", args[0], lockEnv)}
+	}
+	o.try = o.try || cmd.Flags().Changed("wait") && o.wait == 0
+	return args[0], args[dash:], nil
+}
+
+// mutexes is a peer or a client.
+type mutexes interface {
+	Mutex(name string) *conch.Mutex
+	Close() error
+}
+
+// runLock waits for the lock and runs the command.
+func runLock(cmd *cobra.Command, o *lockOptions, args []string) error {
+	name, words, err := o.check(cmd, args)
+	if err != nil {
+		return err
+	}
+	say := func(text string) { fmt.Fprintf(cmd.ErrOrStderr(), "conch lock: %s\n", text) }
+	spec := command.Spec{Args: words, Shell: o.shell, KillAfter: o.killAfter, Warn: say}
+	program, err := spec.Resolve()
+	var unfit *command.StartError
+	if errors.As(err, &unfit) {
+		return exitError{unfit.Code, err}
+	} else if err != nil {
+		return err
+	}
+	if o.label == "" {
+		o.label = ownLabel(words)
+	}
+	from, err := o.open(cmd)
+	if err != nil {
+		return err
+	}
+	hold, err := o.acquire(cmd.Context(), from.Mutex(name))
+	if err != nil {
+		return errors.Join(o.notAcquired(cmd.Context(), name, err), from.Close())
+	}
+	handOverSignals(cmd.Context())
+	result := program.Run(context.WithoutCancel(cmd.Context()), hold, lockEnv+"="+name, fmt.Sprintf("%s=%d", tokenEnv, hold.Token()))
+	unlocked := hold.Unlock()
+	closed := from.Close()
+	return o.end(name, result, unlocked, closed)
+}
+
+// open opens what the lock is asked from.
+func (o *lockOptions) open(cmd *cobra.Command) (mutexes, error) {
+	if o.peer.Name == "" {
+		c, err := client.Dial(cmd.Context(), client.Config{Addr: o.local.addr, TTL: lockTTL, Label: o.label})
+		if err != nil {
+			return nil, exitError{exitNoPeer, errors.New(strings.TrimPrefix(err.Error(), "client: "))}
+		}
+		return c, nil
+	}
+	o.peer.logLevel, o.peer.logFormat = "warn", "text"
+	if err := o.peer.complete(cmd); err != nil {
+		return nil, err
+	}
+	p, err := conch.Join(cmd.Context(), o.peer.Config)
+	if err != nil {
+		return nil, errors.New(strings.TrimPrefix(err.Error(), "conch: "))
+	}
+	return p, nil
+}
+
+// acquire waits for the lock, for as long as the flags say.
+func (o *lockOptions) acquire(ctx context.Context, m *conch.Mutex) (*conch.Hold, error) {
+	if o.try {
+		return m.TryLock(ctx, conch.WithLabel(o.label))
+	}
+	if o.wait > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, o.wait, fmt.Errorf("%w within %s", conch.ErrNotAcquired, o.wait))
+		defer cancel()
+	}
+	return m.Lock(ctx, conch.WithLabel(o.label))
+}
+
+// notAcquired says why the command was not run.
+func (o *lockOptions) notAcquired(ctx context.Context, name string, err error) error {
+	text := errors.New(strings.TrimPrefix(err.Error(), "conch: "))
+	switch {
+	case ctx.Err() != nil:
+		return exitError{exitInterrupted, fmt.Errorf("interrupted while waiting for lock %q", name)}
+	case errors.Is(err, conch.ErrNotAcquired):
+		return exitError{o.codeNotAcquired, text}
+	case errors.Is(err, client.ErrNoPeer):
+		return exitError{exitNoPeer, text}
+	}
+	return exitError{o.codeNotAcquired, text}
+}
+
+// end turns what became of the command into the exit code.
+func (o *lockOptions) end(name string, r command.Result, unlocked, closed error) error {
+	var left string
+	if len(r.Left) > 0 {
+		left = fmt.Sprintf("; these could not be ended: %v", r.Left)
+	}
+	switch {
+	case r.Err != nil:
+		return exitError{r.Code, r.Err}
+	case r.Lost, errors.Is(unlocked, conch.ErrLost):
+		return exitError{o.codeLost, fmt.Errorf("lock %q was lost while the command ran%s", name, left)}
+	case unlocked != nil:
+		return exitError{o.codeLost, fmt.Errorf("unlock %q: %w", name, unlocked)}
+	case r.Code != 0:
+		return exitError{r.Code, nil}
+	}
+	_ = closed // the lock was given back, and that is all this was about
+	return nil
+}
+
+// ownLabel says who runs which command, as far as a label can hold it.
+func ownLabel(words []string) string {
+	who := "somebody"
+	if u, err := user.Current(); err == nil {
+		who = u.Username
+	}
+	host, _ := os.Hostname()
+	text := fmt.Sprintf("%s@%s, process %d: %s", who, host, os.Getpid(), strings.Join(words, " "))
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?"))
+	for len(text) > conch.MaxLabel {
+		text = strings.ToValidUTF8(text[:conch.MaxLabel], "")
+	}
+	return text
+}
