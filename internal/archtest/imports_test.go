@@ -147,7 +147,7 @@ var homes = map[string]string{
 }
 
 func atHome(from, to string) bool {
-	for mod, places := range homes {
+	for mod, home := range homes {
 		if under(to, mod) {
 			return slices.ContainsFunc(strings.Fields(home), func(h string) bool { return under(from, h) })
 		}
@@ -290,7 +290,6 @@ func TestImportRulesBite(t *testing.T) {
 		{"internal/report", module + "/cmd/conch/story", "the command is a leaf"},
 		{"cmd/conch", module + "/internal/node", "the command uses the public API"},
 		{"internal/command", module, "what runs a command knows no lock"},
-		{"internal/command", module + "/internal/node", "what runs a command knows no lock"},
 		{"", module + "/discovery/serf", "gossip is optional"},
 		{"internal/node", module + "/discovery/serf", "gossip is optional"},
 		{"discovery", module + "/discovery/serf", "gossip is optional"},

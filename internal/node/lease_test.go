@@ -199,7 +199,7 @@ func TestManyLeases(t *testing.T) {
 			h := l.acquire(fmt.Sprint(i))
 			entered := time.Now()
 			if i%3 == 0 {
-				wg.Go(func() { l.node.Acquire(t.Context(), fmt.Sprint(i, "", "")) })
+				wg.Go(func() { l.node.Acquire(t.Context(), fmt.Sprint(i), "") })
 			}
 			if i%7 == 0 {
 				if err := h.Release(); err != nil {
