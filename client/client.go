@@ -201,7 +201,7 @@ func (c *Client) Acquire(ctx context.Context, lock string, o locker.Options) (lo
 		case ctx.Err() != nil:
 			return nil, cause(ctx, err)
 		case o.Try && connect.CodeOf(err) == connect.CodeDeadlineExceeded:
-			return nil, fmt.Errorf("%w: %w", conch.ErrNotAcquired, c.wire.Explain(err))
+			return nil, conch.ErrNotAcquired
 		case !temporary(err):
 			return nil, c.wire.Explain(err)
 		}
@@ -219,10 +219,10 @@ const (
 	retryMax = time.Second
 )
 
-// cause says why a call gave up, and what stood in its way.
+// cause says why a call gave up, and what stood in its way, if anything.
 func cause(ctx context.Context, err error) error {
 	why := context.Cause(ctx)
-	if err == nil || errors.Is(err, why) {
+	if err == nil || errors.Is(err, why) || errors.Is(err, ctx.Err()) {
 		return why
 	}
 	return fmt.Errorf("%w (%w)", why, err)

@@ -298,7 +298,7 @@ func TestCeilingCannotBeKept(t *testing.T) {
 		var err error
 		for i := 0; err == nil && i < 3000; i++ {
 			var other *node.Hold
-			if other, err = c.nodes["a"].Acquire(t.Context(), fmt.Sprint("y", i, "")); err == nil {
+			if other, err = c.nodes["a"].Acquire(t.Context(), fmt.Sprint("y", i), ""); err == nil {
 				err = other.Release()
 			}
 		}
@@ -368,7 +368,7 @@ func TestTooManyLocks(t *testing.T) {
 		var err error
 		for i := 0; err == nil; i++ {
 			var h *node.Hold
-			if h, err = c.nodes["a"].Acquire(t.Context(), fmt.Sprint("x", i, "")); err == nil {
+			if h, err = c.nodes["a"].Acquire(t.Context(), fmt.Sprint("x", i), ""); err == nil {
 				holds = append(holds, h)
 			}
 		}
