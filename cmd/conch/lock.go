@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,7 +146,7 @@ func runLock(cmd *cobra.Command, o *lockOptions, args []string) error {
 // open opens what the lock is asked from.
 func (o *lockOptions) open(cmd *cobra.Command) (mutexes, error) {
 	if o.peer.Name == "" {
-		c, err := client.Dial(cmd.Context(), client.Config{Addr: o.local.addr, TTL: lockTTL, Label: o.label})
+		c, err := client.Dial(cmd.Context(), client.Config{Addr: o.local.addr, TTL: cmp.Or(o.peer.TTL, lockTTL), Label: o.label})
 		if err != nil {
 			return nil, exitError{exitNoPeer, errors.New(strings.TrimPrefix(err.Error(), "client: "))}
 		}
