@@ -38,7 +38,7 @@ func (p *Peer) find(ctx context.Context, cfg Config, finder discovery.Finder, lo
 	}
 	p.watching.Go(r.run)
 	self := discovery.Self{
-		Name: cfg.Name, Addr: addr, Incarnation: uint64(p.incarnation), Cluster: cfg.Cluster, Algorithm: cfg.Algorithm, Voter: p.voter(cfg.Name),
+		Name: cfg.Name, Addr: addr, Incarnation: uint64(p.incarnation), Cluster: cfg.Cluster, Algorithm: cfg.Algorithm, Voter: p.voter(cfg.Name), Voters: cfg.Voters,
 		Warn: func(text string) { logger.Warn(text) },
 	}
 	if p.search, err = finder.Find(ctx, self, r.tell); err != nil {

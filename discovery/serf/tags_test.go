@@ -1,8 +1,10 @@
 package serf
 
 import (
+	"fmt"
 	"maps"
 	"math"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -159,6 +161,32 @@ func TestView(t *testing.T) {
 	}
 	if said := v.said.take(); len(said) != 1 || !strings.Contains(said[0], "peer b says to be incarnation 4, and was 5 before") {
 		t.Errorf("said %q", said)
+	}
+}
+
+// TestFull fills a gate with names that somebody makes up: who was let in before and
+// was away is let in again, and so is everybody with a vote, however fast they come.
+func TestFull(t *testing.T) {
+	g := newGate(discovery.Self{Name: "me", Cluster: "conch", Algorithm: "relay", Voters: []string{"me", "v"}}, netip.AddrPort{}, newNotices())
+	members := []serf.Member{member("me", serf.StatusAlive, "1"), member("away", serf.StatusFailed, "1")}
+	g.know(members)
+	admits := func(name string) bool {
+		m := member(name, serf.StatusNone, "2")
+		return g.NotifyMerge([]*serf.Member{&m}) == nil
+	}
+	admitted := len(members)
+	for i := range 2 * maxMembers {
+		if admits(fmt.Sprint("p", i)) {
+			admitted++
+		}
+	}
+	if admitted != maxMembers {
+		t.Errorf("%d are admitted, at most %d should be", admitted, maxMembers)
+	}
+	for name, want := range map[string]bool{"v": true, "away": true, "p1": true, "another": false} {
+		if got := admits(name); got != want {
+			t.Errorf("%s is admitted: %t, want %t", name, got, want)
+		}
 	}
 }
 
