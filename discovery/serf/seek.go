@@ -236,7 +236,7 @@ func (s *seeker) attempt(ctx context.Context, t *target) bool {
 		t.due = now.Add(settled * s.pace.longest)
 	case ctx.Err() == nil:
 		if !reached {
-			s.report(t, err)
+			s.report(ctx, t, err)
 		}
 		if t.name != "" && s.gate.refused(reason(err)) && s.seen.farewell(t.name) {
 			s.seen.save() // its address is another's by now
@@ -296,7 +296,7 @@ func (s *seeker) ping(name string, addr netip.AddrPort) bool {
 }
 
 // report says why nobody was found, once.
-func (s *seeker) report(t *target, err error) {
+func (s *seeker) report(ctx context.Context, t *target, err error) {
 	text := reason(err)
 	switch {
 	case err == errSaid || s.gate.refused(text):
@@ -307,10 +307,11 @@ func (s *seeker) report(t *target, err error) {
 	case s.said.has("nobody " + t.addr): // without pings
 	case !strings.Contains(text, "dial "):
 		s.said.once("nobody "+t.addr, fmt.Sprintf("somebody at %s answers, and does not gossip as Conch does (%s): is that the port of the gossip? Trying for as long as it takes", t.addr, text))
-	case s.ping("", t.addrs[len(t.addrs)-1]):
-		s.said.once("nobody "+t.addr, fmt.Sprintf("somebody at %s answers by UDP and not by TCP (%s): let TCP through to the gossip ports too; trying for as long as it takes", t.addr, text))
-	default:
+	case !s.ping("", t.addrs[len(t.addrs)-1]):
 		s.said.once("nobody "+t.addr, fmt.Sprintf("nobody answers at %s (%s): trying for as long as it takes", t.addr, text))
+	case s.join(ctx, t.addrs[len(t.addrs)-1], false) == nil: // it has come just in between
+	default:
+		s.said.once("nobody "+t.addr, fmt.Sprintf("somebody at %s answers by UDP and not by TCP (%s): let TCP through to the gossip ports too; trying for as long as it takes", t.addr, text))
 	}
 }
 
