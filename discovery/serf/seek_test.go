@@ -234,10 +234,21 @@ func TestLines(t *testing.T) {
 // TestNoticesForget holds that notices are bounded, and can be said again when over.
 func TestNoticesForget(t *testing.T) {
 	n := newNotices()
+	told := 0
 	for i := range 3 * maxSaid {
 		n.once(fmt.Sprint(i), "text")
 		if i%10 == 0 {
-			n.take()
+			told += len(n.take())
+		}
+	}
+	if told != maxNotices {
+		t.Errorf("at once %d are said", told)
+	}
+	for i := range 3 * maxSaid {
+		n.began = time.Time{} // as if a minute had passed
+		n.once(fmt.Sprint("later", i), "text")
+		if text := n.take(); i == 0 && (len(text) != 2 || !strings.Contains(text[0], "708 more warnings were left out")) {
+			t.Errorf("later it says %q", text)
 		}
 	}
 	if len(n.said) > maxSaid || len(n.order) != len(n.said) {
@@ -249,6 +260,7 @@ func TestNoticesForget(t *testing.T) {
 	if got := len(n.take()); got > maxUnsaid {
 		t.Errorf("%d wait to be said", got)
 	}
+	n.began, n.hidden = time.Time{}, 0
 	n.once("a", "text")
 	n.once("a", "text")
 	n.over("a")
