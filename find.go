@@ -171,6 +171,8 @@ func (r *roll) hear(n discovery.News) {
 	r.waits = slices.DeleteFunc(r.waits, func(old discovery.News) bool { return old.Name == n.Name })
 	switch {
 	case name == r.self:
+	case name.Check() != nil:
+		r.logger.Warn("somebody was found whose name is no peer's", "peer", n.Name, "addr", n.Addr)
 	case n.Kind == discovery.Found && !votes && !r.open:
 		r.logger.Warn("somebody was found who cannot take part: with this algorithm the voters are all there are",
 			"peer", n.Name, "addr", n.Addr, "algorithm", r.algorithm, "voters", strings.Join(r.voters, ","))

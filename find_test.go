@@ -205,6 +205,7 @@ func TestFalseAddress(t *testing.T) {
 	b.tell(discovery.News{Kind: discovery.Found, Name: "b", Addr: "127.0.0.1:1", Incarnation: 1, Voter: true})
 	b.tell(discovery.News{Kind: discovery.Found, Name: "c", Addr: peers[0].Addr(), Incarnation: 1, Voter: true})
 	b.tell(discovery.News{Kind: discovery.Found, Name: "x", Addr: peers[0].Addr(), Incarnation: 1})
+	b.tell(discovery.News{Kind: discovery.Found, Name: "no name", Addr: "nowhere", Incarnation: 1})
 	await(t, peers[1], "c is not at a's address", func(others map[string]conch.PeerStatus) bool {
 		return strings.Contains(others["c"].Reason, "is a, ") && strings.Contains(others["x"].Reason, "is a, ")
 	})

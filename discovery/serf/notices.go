@@ -171,7 +171,7 @@ func isKeyTrouble(text string) bool {
 
 func keyTrouble(from string) string {
 	return "somebody gossips at " + from + " whom this peer does not understand, as the keys differ: " +
-		"compare the keyrings (Source.Keyring), or is that another cluster?"
+		"compare the keyrings (Source.Keyring, --keyring), or is that another cluster?"
 }
 
 // origin finds the address at the end of a line of memberlist, without the port,
