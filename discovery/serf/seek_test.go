@@ -2,6 +2,7 @@ package serf
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -74,6 +75,28 @@ func TestNext(t *testing.T) {
 	both[2].Status = serf.StatusLeft
 	if len(s.targets) != 3 || s.targets[1].addr != "10.0.0.3:7946" {
 		t.Errorf("targets are %v", s.targets)
+	}
+}
+
+// TestVotersFirst has hundreds of names that somebody makes up, with votes: those who
+// have one are looked for first, and are not pushed out by them.
+func TestVotersFirst(t *testing.T) {
+	s := seekerOf([]string{"10.0.0.3:7946"}, noContacts())
+	s.gate.voters = []string{"me", "v"}
+	members := []serf.Member{at("v", serf.StatusAlive, 2)}
+	for i := range 2 * maxVoters {
+		m := at(fmt.Sprint("made-up-", i), serf.StatusAlive, 3)
+		m.Tags = maps.Clone(m.Tags)
+		m.Tags[tagVoter] = "1"
+		members = append(members, m)
+	}
+	s.note(members[:1])
+	s.note(members[1:])
+	if v := s.targets[1]; v.name != "v" || !v.voter {
+		t.Errorf("first of those that were seen, %s is looked for", v.name)
+	}
+	if n := len(s.targets); n != 2+maxOthers {
+		t.Errorf("%d are looked for", n)
 	}
 }
 
