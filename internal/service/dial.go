@@ -41,7 +41,7 @@ func Explain(addr string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no peer answers at %s: start one with conch peer, or name another", addr)
+		return fmt.Errorf("no peer answers at %s: start one with conch peer, or name the socket of one: of a peer with --dir DIR it is unix:DIR/conch.sock", addr)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%s belongs to another user: ask a peer of your own, or become that user", addr)
 	case errors.As(err, &remote):
