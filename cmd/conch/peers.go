@@ -42,6 +42,9 @@ func peersCommand() *cobra.Command {
 	return cmd
 }
 
+// answerTime is how long a peer on this machine may take to answer.
+const answerTime = 5 * time.Second
+
 func runPeers(cmd *cobra.Command, o *peersOptions) error {
 	addr := o.local.where()
 	client, err := service.Dial(addr)
@@ -52,7 +55,12 @@ func runPeers(cmd *cobra.Command, o *peersOptions) error {
 	if o.watch {
 		return o.watchPeers(ctx, calls, addr, out)
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, fmt.Errorf("no answer within %s: is it stopped?", answerTime))
+	defer cancel()
 	answer, err := calls.Get(ctx, &conchv1.GetPeersRequest{})
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		return explainCall(addr, err)
 	}
