@@ -17,7 +17,8 @@ import (
 )
 
 // maxFound bounds how many peers without a vote are known at a time: each costs
-// two connections, and requests go to all of them.
+// two connections, and requests go to all of them. Whoever comes then waits until
+// there is room.
 const maxFound = 512
 
 // goneCheck is how often a peer that is said to be gone, and yet has a link, is
@@ -33,11 +34,11 @@ func (p *Peer) find(ctx context.Context, cfg Config, finder discovery.Finder, lo
 	p.advertise = addr
 	r := &roll{
 		self: p.name, voters: cfg.Voters, open: cfg.open(), algorithm: cfg.Algorithm, node: p.node, links: p.links, logger: logger,
-		wake: make(chan struct{}, 1), found: make(map[string]bool), gone: make(map[string]discovery.News),
+		wake: make(chan struct{}, 1), found: make(map[string]standing), gone: make(map[string]discovery.News),
 	}
 	p.watching.Go(r.run)
 	self := discovery.Self{
-		Name: cfg.Name, Addr: addr, Incarnation: uint64(p.incarnation), Cluster: cfg.Cluster, Algorithm: cfg.Algorithm, Voter: p.voter(cfg.Name),
+		Name: cfg.Name, Addr: addr, Incarnation: uint64(p.incarnation), Cluster: cfg.Cluster, Algorithm: cfg.Algorithm, Voter: p.voter(cfg.Name), Voters: cfg.Voters,
 		Warn: func(text string) { logger.Warn(text) },
 	}
 	if p.search, err = finder.Find(ctx, self, r.tell); err != nil {
@@ -111,8 +112,16 @@ type roll struct {
 	news []discovery.News // not heard yet; of each peer the last
 
 	// Of run.
-	found map[string]bool           // those without a vote that the node knows
+	found map[string]standing       // those without a vote that the node knows
 	gone  map[string]discovery.News // those of them that are said to be gone, and have a link
+	waits []discovery.News          // those for whom there was no room, who came first first; a finder bounds them
+
+	crowded bool // somebody waits, which was said
+}
+
+// standing is what is said of a peer that was found.
+type standing struct {
+	failed string // why it is held for dead; empty if it is not
 }
 
 // tell takes news. It never blocks.
@@ -150,6 +159,7 @@ func (r *roll) run() {
 				r.forget(n)
 			}
 		}
+		r.admit()
 	}
 }
 
@@ -157,24 +167,59 @@ func (r *roll) run() {
 func (r *roll) hear(n discovery.News) {
 	name := algo.PeerName(n.Name)
 	votes := slices.Contains(r.voters, n.Name)
+	_, found := r.found[n.Name]
+	r.waits = slices.DeleteFunc(r.waits, func(old discovery.News) bool { return old.Name == n.Name })
 	switch {
 	case name == r.self:
+	case name.Check() != nil:
+		r.logger.Warn("somebody was found whose name is no peer's", "peer", n.Name, "addr", n.Addr)
 	case n.Kind == discovery.Found && !votes && !r.open:
 		r.logger.Warn("somebody was found who cannot take part: with this algorithm the voters are all there are",
 			"peer", n.Name, "addr", n.Addr, "algorithm", r.algorithm, "voters", strings.Join(r.voters, ","))
-	case n.Kind == discovery.Found && !votes && !r.found[n.Name] && len(r.found) >= maxFound:
-		r.logger.Warn("somebody was found who cannot take part: there are too many peers", "peer", n.Name, "addr", n.Addr, "limit", maxFound)
-	case n.Kind == discovery.Found:
+	case n.Kind == discovery.Found && (votes || found):
 		r.join(n, votes)
+	case n.Kind == discovery.Found:
+		r.waits = append(r.waits, n)
 	case n.Kind == discovery.Failed:
+		if found {
+			r.found[n.Name] = standing{failed: reason(n)}
+		}
 		r.node.Suspect(name, reason(n))
 		r.links.Rest(name, true)
 	case votes:
 		r.node.Leave(name, reason(n))
 		r.links.Rest(name, true)
-	case r.found[n.Name]:
+	case found:
 		r.forget(n)
 	}
+}
+
+// admit lets those in who wait, while there is room: that of those who are held for
+// dead, too, if need be, since they are found again when they are back. So names that
+// somebody makes up keep nobody out for longer than it takes to see that they are
+// nobody's.
+func (r *roll) admit() {
+	for len(r.waits) > 0 && (len(r.found) < maxFound || r.makeRoom()) {
+		n := r.waits[0]
+		r.waits = r.waits[1:]
+		r.join(n, false)
+	}
+	if len(r.waits) > 0 && !r.crowded {
+		r.logger.Warn("somebody was found who cannot take part before others leave: there are too many peers",
+			"peer", r.waits[0].Name, "addr", r.waits[0].Addr, "limit", maxFound)
+	}
+	r.crowded = len(r.waits) > 0
+}
+
+// makeRoom forgets somebody who is held for dead, and has no link.
+func (r *roll) makeRoom() bool {
+	for name, s := range r.found {
+		if s.failed != "" && !r.node.IsUp(algo.PeerName(name)) {
+			r.drop(name, s.failed+"; others need the room")
+			return true
+		}
+	}
+	return false
 }
 
 // join makes a peer known, or its new address.
@@ -188,7 +233,7 @@ func (r *roll) join(n discovery.News, votes bool) {
 		why += "; it says that it has a vote, and has none here"
 	}
 	if delete(r.gone, n.Name); !votes {
-		r.found[n.Name] = true
+		r.found[n.Name] = standing{}
 	}
 	r.node.Join(name, why)
 	r.links.Locate(name, n.Addr)
@@ -201,9 +246,14 @@ func (r *roll) forget(n discovery.News) {
 		r.gone[n.Name] = n
 		return
 	}
-	delete(r.gone, n.Name)
-	delete(r.found, n.Name)
-	r.node.Leave(algo.PeerName(n.Name), reason(n))
+	r.drop(n.Name, reason(n))
+}
+
+// drop forgets a peer without a vote.
+func (r *roll) drop(name, why string) {
+	delete(r.gone, name)
+	delete(r.found, name)
+	r.node.Leave(algo.PeerName(name), why)
 }
 
 // reason says why a peer is taken for what the news say.

@@ -205,6 +205,7 @@ func TestFalseAddress(t *testing.T) {
 	b.tell(discovery.News{Kind: discovery.Found, Name: "b", Addr: "127.0.0.1:1", Incarnation: 1, Voter: true})
 	b.tell(discovery.News{Kind: discovery.Found, Name: "c", Addr: peers[0].Addr(), Incarnation: 1, Voter: true})
 	b.tell(discovery.News{Kind: discovery.Found, Name: "x", Addr: peers[0].Addr(), Incarnation: 1})
+	b.tell(discovery.News{Kind: discovery.Found, Name: "no name", Addr: "nowhere", Incarnation: 1})
 	await(t, peers[1], "c is not at a's address", func(others map[string]conch.PeerStatus) bool {
 		return strings.Contains(others["c"].Reason, "is a, ") && strings.Contains(others["x"].Reason, "is a, ")
 	})
@@ -352,5 +353,30 @@ func TestLeavesInUse(t *testing.T) {
 	}
 	if d := time.Since(began); d > ttl {
 		t.Errorf("it took %s, and nobody holds the lock any more", d)
+	}
+}
+
+// Names that somebody makes up fill what room there is for peers without a vote. Who
+// is there gets in as soon as one of them is seen to be nobody's, or has gone.
+func TestCrowd(t *testing.T) {
+	b := newBoard()
+	a := b.joins(t, "a", "a")
+	made := func(i int) discovery.News {
+		return discovery.News{Kind: discovery.Found, Name: fmt.Sprint("made-up-", i), Addr: "127.0.0.1:1", Incarnation: 1}
+	}
+	const room = 512
+	for i := range room {
+		b.tell(made(i))
+	}
+	await(t, a, "there is no room", func(others map[string]conch.PeerStatus) bool { return len(others) == room })
+	for i, kind := range []discovery.NewsKind{discovery.Failed, discovery.Left} {
+		guest := b.joins(t, []string{"d", "e"}[i], "a")
+		n := made(i)
+		n.Kind = kind
+		b.tell(n)
+		await(t, a, guest.Name()+" has got in", up(guest.Name()))
+	}
+	if n := len(a.Status().Peers); n != room {
+		t.Errorf("it knows %d peers, and has room for %d", n, room)
 	}
 }

@@ -36,7 +36,8 @@ type Self struct {
 	Incarnation uint64
 	Cluster     string
 	Algorithm   string
-	Voter       bool // its vote counts in quorums
+	Voter       bool     // its vote counts in quorums
+	Voters      []string // all whose votes count, as every peer knows: for them there is always room
 	// Warn takes what goes wrong and mends itself, for people: once, not at every
 	// attempt. It does not block.
 	Warn func(text string)

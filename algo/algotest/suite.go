@@ -168,6 +168,7 @@ func (s Suite) openExplorers() []sim.Explorer {
 		{Config: config(3, 1, 13), Requests: 1, Met: true, Leaves: 1, Passes: 2},
 		{Config: config(3, 2, 13), Requests: 1, Met: true, Leaves: 1, Passes: 2},
 		{Config: config(3, 1, 3), Requests: 1, Met: true, Leaves: 1, Passes: 4},
+		{Config: config(2, 1, 13), Requests: 1, Met: true, Leaves: 1, Replaces: 1, Passes: 1},
 	}
 	for i := range list {
 		list[i].MaxStates = [...]int{Brief: 30_000, Usual: 100_000, Deep: 20_000_000}[s.Effort]

@@ -16,8 +16,13 @@ type alone struct {
 
 // newAlone has contact with the first incarnation of others.
 func newAlone(self algo.PeerName, others ...algo.PeerName) *alone {
+	return newAloneAmong(self, false, others...)
+}
+
+// newAloneAmong is newAlone where those without a vote may come and go.
+func newAloneAmong(self algo.PeerName, open bool, others ...algo.PeerName) *alone {
 	a := &alone{now: algo.Instant(100 * ttl)}
-	a.process = relay.New(algo.Setup{Self: self, Incarnation: 1, Others: others, Voters: append([]algo.PeerName{self}, others...),
+	a.process = relay.New(algo.Setup{Self: self, Incarnation: 1, Others: others, Voters: append([]algo.PeerName{self}, others...), Open: open,
 		TTL: ttl, Linger: ttl / 4, Drift: 1000, Now: a.now, Kept: true})
 	for _, o := range others {
 		a.step(algo.Input{Kind: algo.Contact, From: o, Incarnation: 1})

@@ -116,7 +116,7 @@ func (l *lock) receiveVote(from int, m Vote) {
 // receiveInquire gives a vote back (rule 9): first it stops counting.
 func (l *lock) receiveInquire(from int, m Inquire) {
 	switch {
-	case !l.mayAnswer(m.Term):
+	case !l.mayAnswer(m.Term) || !slices.Contains(l.voters, from):
 		return
 	case m.Term != l.own:
 		l.send(from, Cancel{Stamp: m.Term}, whyEnded)

@@ -156,6 +156,11 @@ func (o *peerOptions) complete(cmd *cobra.Command) error {
 	if err := o.check(cmd); err != nil {
 		return err
 	}
+	if o.peersFile != "" || len(o.peers) > 0 {
+		if err := withoutSerf(cmd); err != nil {
+			return err
+		}
+	}
 	switch {
 	case o.peersFile != "":
 		o.Discovery = discovery.File(o.peersFile)

@@ -98,7 +98,7 @@ func TestNoPeer(t *testing.T) {
 		code int
 		want string
 	}{
-		{"unix:/nowhere", exitNoPeer, "no peer answers at unix:/nowhere: start one with conch peer"},
+		{"unix:/nowhere", exitNoPeer, "no peer answers at unix:/nowhere: start one with conch peer, or name the socket of one: of a peer with --dir DIR it is unix:DIR/conch.sock (--addr, $CONCH_ADDR)"},
 		{local.UnixPrefix + file, exitNoPeer, "start one with conch peer"},
 		{"127.0.0.1:1", exitNoPeer, "no peer answers at 127.0.0.1:1"},
 		{"here", exitUsage, "write HOST:PORT, or unix:PATH"},

@@ -1,8 +1,9 @@
 package main
 
 import (
-	"slices"
+	"net"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/conchlock/conch/discovery"
@@ -28,13 +29,32 @@ func (o *peerOptions) completeSerf() error {
 	if len(o.Voters) == 0 {
 		return usage("--join needs --voters a,b,c: whose votes count is decided when the cluster is born, and is the same at every peer")
 	}
-	networks := []string{"lan", "wan", "loopback"}
-	i := slices.Index(networks, o.network)
-	if i < 0 {
-		return usage("--network %q: use lan, wan or loopback", o.network)
+	if o.gossip.Bind != "" {
+		if _, _, err := net.SplitHostPort(o.gossip.Bind); err != nil {
+			return usage("--serf-addr %q: write HOST:PORT", o.gossip.Bind)
+		}
 	}
-	o.gossip.Network = []serf.Network{serf.LAN, serf.WAN, serf.Loopback}[i]
+	if o.gossip.Advertise != "" {
+		if err := discovery.CheckAddr(o.gossip.Advertise); err != nil {
+			return usage("--serf-advertise: %w", err)
+		}
+	}
+	var err error
+	if o.gossip.Network, err = serf.ParseNetwork(o.network); err != nil {
+		return usage("--%w", err)
+	}
 	o.gossip.Dir = o.Dir
 	o.Discovery = o.gossip
+	return nil
+}
+
+// withoutSerf refuses flags that would do nothing where all peers are known: who
+// gives a keyring shall not think that something is encrypted by it.
+func withoutSerf(cmd *cobra.Command) error {
+	for _, name := range []string{"serf-advertise", "keyring", "network"} {
+		if cmd.Flags().Changed(name) {
+			return usage("--%s goes with --join or --serf-addr", name)
+		}
+	}
 	return nil
 }

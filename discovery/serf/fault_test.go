@@ -156,3 +156,23 @@ func TestFalseAlarm(t *testing.T) {
 	a.hears("b", discovery.Found)
 	b.finds("a")
 }
+
+// TestComesInBetween has a peer start to listen just after somebody has tried to join
+// it in vain, and before it is pinged: that is no reason to suspect a firewall.
+func TestComesInBetween(t *testing.T) {
+	f := newFabric()
+	tried := false
+	f.lose(func(from, to, kind string) bool {
+		if from != "b" || kind != "tcp" || tried {
+			return false
+		}
+		tried = true
+		return true
+	})
+	a := start(t, "a", f.over)
+	b := start(t, "b", f.over, joining(a.Addr()))
+	b.finds("a")
+	if w := b.warnings(); len(w) > 0 {
+		t.Errorf("warned %q", w)
+	}
+}

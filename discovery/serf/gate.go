@@ -3,6 +3,7 @@ package serf
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 
@@ -11,7 +12,8 @@ import (
 	"github.com/conchlock/conch/discovery"
 )
 
-// maxMembers bounds who is known at a time. The root package takes fewer.
+// maxMembers bounds who is known at a time, but for those with a vote. The root
+// package takes fewer.
 const maxMembers = 1024
 
 // gate decides who is let in: peers of this cluster, with tags that can be read, and
@@ -22,12 +24,12 @@ type gate struct {
 	name      string
 	cluster   string
 	algorithm string
+	voters    []string
 	own       netip.AddrPort
 	said      *notices
 
 	mu    sync.Mutex
-	where map[string]netip.AddrPort // those who are up, as far as is known
-	count int                       // of all members, also those who are down
+	where map[string]netip.AddrPort // all members, as far as is known; zero: down, or just let in
 
 	// About joining. A peer that was started again at another address is listed at the
 	// old one for a while; one whose name is taken is too. A ping tells which.
@@ -42,7 +44,7 @@ type gate struct {
 
 func newGate(self discovery.Self, own netip.AddrPort, said *notices) *gate {
 	return &gate{
-		name: self.Name, cluster: clusterTag(self.Cluster), algorithm: self.Algorithm, own: own, said: said,
+		name: self.Name, cluster: clusterTag(self.Cluster), algorithm: self.Algorithm, voters: self.Voters, own: own, said: said,
 		where: make(map[string]netip.AddrPort),
 	}
 }
@@ -51,9 +53,9 @@ func newGate(self discovery.Self, own netip.AddrPort, said *notices) *gate {
 func (g *gate) know(members []serf.Member) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.count = len(members)
 	clear(g.where)
 	for _, m := range members {
+		g.where[m.Name] = netip.AddrPort{}
 		if up(m) {
 			g.where[m.Name] = gossipAddr(m)
 		}
@@ -117,13 +119,16 @@ func (g *gate) admit(m *serf.Member, listed bool) (err error, taken bool) {
 	if m.Name == g.name {
 		return g.namesake(m, addr, listed)
 	}
-	at, there := g.where[m.Name]
-	if !there && g.count >= maxMembers {
-		err = fmt.Errorf("peer %s at %s is ignored: there are %d others already", a.name, addr, g.count)
+	at, known := g.where[m.Name]
+	if !known && len(g.where) >= maxMembers && !slices.Contains(g.voters, m.Name) {
+		err = fmt.Errorf("peer %s at %s is ignored: there are %d others already", a.name, addr, len(g.where))
 		g.said.once("too many", err.Error())
 		return err, false
 	}
-	if there && at != addr && !listed {
+	if !known && !listed {
+		g.where[m.Name] = netip.AddrPort{} // thousands may come before the next look at the members
+	}
+	if at.IsValid() && at != addr && !listed {
 		// Memberlist decides, as it knows better who is up.
 		g.said.once(fmt.Sprint("name ", m.Name, at, addr), fmt.Sprintf("peer %s is at %s, and somebody at %s says to be %s too, who is not let in as long as the first one answers: "+
 			"if it was started again elsewhere, it gets in when that is noticed; if two peers have one name, give each its own", m.Name, at, addr, m.Name))

@@ -54,16 +54,17 @@ type pace struct {
 	gap            time.Duration // between any two attempts that fail
 	dial           time.Duration // until a connection stands: whoever is cut off holds the others up
 	keys           time.Duration // how often the keyring is looked at
+	stands         time.Duration // until a word that contradicts an earlier one is believed: longer than it takes to notice a failure
 }
 
 func (n Network) pace() pace {
 	switch n {
 	case WAN:
-		return pace{first: 2 * time.Second, longest: time.Minute, gap: 500 * time.Millisecond, dial: 10 * time.Second, keys: 5 * time.Second}
+		return pace{first: 2 * time.Second, longest: time.Minute, gap: 500 * time.Millisecond, dial: 10 * time.Second, keys: 5 * time.Second, stands: 3 * time.Minute}
 	case Loopback:
-		return pace{first: 50 * time.Millisecond, longest: time.Second, gap: 10 * time.Millisecond, dial: time.Second, keys: 250 * time.Millisecond}
+		return pace{first: 50 * time.Millisecond, longest: time.Second, gap: 10 * time.Millisecond, dial: time.Second, keys: 250 * time.Millisecond, stands: 5 * time.Second}
 	}
-	return pace{first: time.Second, longest: 30 * time.Second, gap: 250 * time.Millisecond, dial: 3 * time.Second, keys: 5 * time.Second}
+	return pace{first: time.Second, longest: 30 * time.Second, gap: 250 * time.Millisecond, dial: 3 * time.Second, keys: 5 * time.Second, stands: 30 * time.Second}
 }
 
 // Leave waits for the two messages that say goodbye, then for their spreading: two

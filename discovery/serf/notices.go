@@ -1,6 +1,7 @@
 package serf
 
 import (
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -11,6 +12,8 @@ const (
 	maxSaid    = 256         // things that are remembered as said
 	maxUnsaid  = 64          // things that wait to be said
 	libraryGap = time.Minute // between two lines of the libraries
+	noticeTime = time.Minute // in which at most so many things are said:
+	maxNotices = 60          // whoever reaches the port can give reason for any number
 )
 
 // notices are warnings for people, each once. They are kept until the goroutine
@@ -23,6 +26,9 @@ type notices struct {
 	order   []string // of said, oldest first
 	queue   []string
 	library time.Time // when one of the libraries' own lines was last let through
+	began   time.Time // the present noticeTime
+	count   int       // of what was said in it
+	hidden  int       // and of what was not, as it was too much
 }
 
 func newNotices() *notices {
@@ -33,7 +39,7 @@ func newNotices() *notices {
 func (n *notices) once(key, text string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.said[key] || len(n.queue) >= maxUnsaid {
+	if n.said[key] || len(n.queue) >= maxUnsaid || n.crowded(time.Now()) {
 		return
 	}
 	if len(n.order) >= maxSaid {
@@ -44,6 +50,22 @@ func (n *notices) once(key, text string) {
 	n.order = append(n.order, key)
 	n.queue = append(n.queue, text)
 	hint(n.wake)
+}
+
+// crowded says that too much was said lately. N.mu is held.
+func (n *notices) crowded(now time.Time) bool {
+	if now.Sub(n.began) >= noticeTime {
+		if n.hidden > 0 {
+			n.queue = append(n.queue, fmt.Sprintf("%d more warnings were left out: somebody gives reason for very many", n.hidden))
+		}
+		n.began, n.count, n.hidden = now, 0, 0
+	}
+	if n.count >= maxNotices {
+		n.hidden++
+		return true
+	}
+	n.count++
+	return false
 }
 
 // has says whether something was said under the key.
@@ -149,7 +171,7 @@ func isKeyTrouble(text string) bool {
 
 func keyTrouble(from string) string {
 	return "somebody gossips at " + from + " whom this peer does not understand, as the keys differ: " +
-		"compare the keyrings (Source.Keyring), or is that another cluster?"
+		"compare the keyrings (Source.Keyring, --keyring), or is that another cluster?"
 }
 
 // origin finds the address at the end of a line of memberlist, without the port,

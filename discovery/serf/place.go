@@ -56,7 +56,7 @@ func (s Source) place(ctx context.Context, addr string) (place, error) {
 	switch {
 	case s.Advertise != "":
 		if err := discovery.CheckAddr(s.Advertise); err != nil {
-			return place{}, fmt.Errorf("address to advertise (Source.Advertise): %w", err)
+			return place{}, fmt.Errorf("address to advertise (Source.Advertise, --serf-advertise): %w", err)
 		}
 		reach, reachPort, _ = split(s.Advertise)
 	case bind.IsUnspecified():
@@ -67,7 +67,7 @@ func (s Source) place(ctx context.Context, addr string) (place, error) {
 		return place{}, fmt.Errorf("address to advertise: %w", err)
 	}
 	if ip.IsUnspecified() {
-		return place{}, fmt.Errorf("gossip on %s: that is all addresses of this machine, and the others need one: say which (Source.Advertise)", p.bind)
+		return place{}, fmt.Errorf("gossip on %s: that is all addresses of this machine, and the others need one: say which (Source.Advertise, --serf-advertise)", p.bind)
 	}
 	p.advertise = netip.AddrPortFrom(ip, reachPort)
 	return p, nil

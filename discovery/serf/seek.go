@@ -1,6 +1,7 @@
 package serf
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -43,7 +44,7 @@ type seeker struct {
 	doubts <-chan string // peers that seem not to answer by UDP
 
 	seen    *contacts
-	targets []*target // those to join first, then by name
+	targets []*target // those to join first, then those with a vote, then by name
 	home    target    // the cluster itself, when it believes this peer to be elsewhere
 }
 
@@ -110,7 +111,7 @@ func (s *seeker) note(members []serf.Member) {
 		switch a, err := readTags(m.Name, m.Tags); {
 		case m.Name == s.self || err != nil:
 		case up(m):
-			news = s.seen.see(m.Name, gossipAddr(m), a.voter) || news
+			news = s.seen.see(m.Name, gossipAddr(m), s.votes(m.Name, a.voter)) || news
 		case m.Status == serf.StatusLeft:
 			news = s.seen.farewell(m.Name) || news
 		}
@@ -119,6 +120,15 @@ func (s *seeker) note(members []serf.Member) {
 		s.seen.save()
 		s.retarget()
 	}
+}
+
+// votes says whether somebody has a vote who says that it does or does not. Where it
+// is known who has one, others can say what they like.
+func (s *seeker) votes(name string, says bool) bool {
+	if len(s.gate.voters) == 0 {
+		return says
+	}
+	return slices.Contains(s.gate.voters, name)
 }
 
 // retarget makes the targets those to join, and everybody who has been seen.
@@ -139,7 +149,16 @@ func (s *seeker) retarget() {
 			s.targets = append(s.targets, t)
 		}
 	}
-	slices.SortStableFunc(s.targets, func(a, b *target) int { return strings.Compare(a.name, b.name) })
+	rank := func(t *target) int {
+		switch {
+		case t.name == "":
+			return 0
+		case t.voter:
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(s.targets, func(a, b *target) int { return cmp.Or(rank(a)-rank(b), strings.Compare(a.name, b.name)) })
 }
 
 // next returns whom to look for now or, if nobody, for how long to sleep.
@@ -236,7 +255,7 @@ func (s *seeker) attempt(ctx context.Context, t *target) bool {
 		t.due = now.Add(settled * s.pace.longest)
 	case ctx.Err() == nil:
 		if !reached {
-			s.report(t, err)
+			s.report(ctx, t, err)
 		}
 		if t.name != "" && s.gate.refused(reason(err)) && s.seen.farewell(t.name) {
 			s.seen.save() // its address is another's by now
@@ -296,7 +315,7 @@ func (s *seeker) ping(name string, addr netip.AddrPort) bool {
 }
 
 // report says why nobody was found, once.
-func (s *seeker) report(t *target, err error) {
+func (s *seeker) report(ctx context.Context, t *target, err error) {
 	text := reason(err)
 	switch {
 	case err == errSaid || s.gate.refused(text):
@@ -307,10 +326,11 @@ func (s *seeker) report(t *target, err error) {
 	case s.said.has("nobody " + t.addr): // without pings
 	case !strings.Contains(text, "dial "):
 		s.said.once("nobody "+t.addr, fmt.Sprintf("somebody at %s answers, and does not gossip as Conch does (%s): is that the port of the gossip? Trying for as long as it takes", t.addr, text))
-	case s.ping("", t.addrs[len(t.addrs)-1]):
-		s.said.once("nobody "+t.addr, fmt.Sprintf("somebody at %s answers by UDP and not by TCP (%s): let TCP through to the gossip ports too; trying for as long as it takes", t.addr, text))
-	default:
+	case !s.ping("", t.addrs[len(t.addrs)-1]):
 		s.said.once("nobody "+t.addr, fmt.Sprintf("nobody answers at %s (%s): trying for as long as it takes", t.addr, text))
+	case s.join(ctx, t.addrs[len(t.addrs)-1], false) == nil: // it has come just in between
+	default:
+		s.said.once("nobody "+t.addr, fmt.Sprintf("somebody at %s answers by UDP and not by TCP (%s): let TCP through to the gossip ports too; trying for as long as it takes", t.addr, text))
 	}
 }
 

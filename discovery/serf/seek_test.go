@@ -2,6 +2,7 @@ package serf
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -74,6 +75,28 @@ func TestNext(t *testing.T) {
 	both[2].Status = serf.StatusLeft
 	if len(s.targets) != 3 || s.targets[1].addr != "10.0.0.3:7946" {
 		t.Errorf("targets are %v", s.targets)
+	}
+}
+
+// TestVotersFirst has hundreds of names that somebody makes up, with votes: those who
+// have one are looked for first, and are not pushed out by them.
+func TestVotersFirst(t *testing.T) {
+	s := seekerOf([]string{"10.0.0.3:7946"}, noContacts())
+	s.gate.voters = []string{"me", "v"}
+	members := []serf.Member{at("v", serf.StatusAlive, 2)}
+	for i := range 2 * maxVoters {
+		m := at(fmt.Sprint("made-up-", i), serf.StatusAlive, 3)
+		m.Tags = maps.Clone(m.Tags)
+		m.Tags[tagVoter] = "1"
+		members = append(members, m)
+	}
+	s.note(members[:1])
+	s.note(members[1:])
+	if v := s.targets[1]; v.name != "v" || !v.voter {
+		t.Errorf("first of those that were seen, %s is looked for", v.name)
+	}
+	if n := len(s.targets); n != 2+maxOthers {
+		t.Errorf("%d are looked for", n)
 	}
 }
 
@@ -234,10 +257,21 @@ func TestLines(t *testing.T) {
 // TestNoticesForget holds that notices are bounded, and can be said again when over.
 func TestNoticesForget(t *testing.T) {
 	n := newNotices()
+	told := 0
 	for i := range 3 * maxSaid {
 		n.once(fmt.Sprint(i), "text")
 		if i%10 == 0 {
-			n.take()
+			told += len(n.take())
+		}
+	}
+	if told != maxNotices {
+		t.Errorf("at once %d are said", told)
+	}
+	for i := range 3 * maxSaid {
+		n.began = time.Time{} // as if a minute had passed
+		n.once(fmt.Sprint("later", i), "text")
+		if text := n.take(); i == 0 && (len(text) != 2 || !strings.Contains(text[0], "708 more warnings were left out")) {
+			t.Errorf("later it says %q", text)
 		}
 	}
 	if len(n.said) > maxSaid || len(n.order) != len(n.said) {
@@ -249,6 +283,7 @@ func TestNoticesForget(t *testing.T) {
 	if got := len(n.take()); got > maxUnsaid {
 		t.Errorf("%d wait to be said", got)
 	}
+	n.began, n.hidden = time.Time{}, 0
 	n.once("a", "text")
 	n.once("a", "text")
 	n.over("a")

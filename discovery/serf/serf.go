@@ -131,7 +131,7 @@ func (s Source) Find(ctx context.Context, self discovery.Self, told func(discove
 	}
 	r := &search{
 		addr: at.advertise.String(), agent: agent, wire: w, gate: g, said: said, events: events,
-		view: newView(self.Name, said), self: self, told: told, changed: make(chan struct{}, 1),
+		view: newView(self.Name, s.Network.pace().stands, said), self: self, told: told, changed: make(chan struct{}, 1),
 		seeker: newSeeker(self.Name, at, s, seen, agent, g, said, doubts), keys: keys,
 	}
 	r.start(s.Network.pace())
@@ -218,7 +218,7 @@ func (r *search) tell(ctx context.Context) {
 	for {
 		members := r.agent.Members()
 		r.gate.know(members)
-		news := r.view.look(members)
+		news, again := r.view.look(members, time.Now())
 		hint(r.seeker.wake)
 		for _, n := range news {
 			if ctx.Err() == nil && r.told != nil {
@@ -235,11 +235,16 @@ func (r *search) tell(ctx context.Context) {
 			return
 		case <-time.After(settle):
 		}
+		var late <-chan time.Time
+		if again > 0 {
+			late = time.After(again)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-r.changed:
 		case <-r.said.wake:
+		case <-late:
 		}
 	}
 }

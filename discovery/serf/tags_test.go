@@ -1,10 +1,13 @@
 package serf
 
 import (
+	"fmt"
 	"maps"
 	"math"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 	"github.com/hashicorp/serf/serf"
@@ -129,7 +132,7 @@ func member(name string, status serf.MemberStatus, incarnation string) serf.Memb
 
 // TestView follows a peer through all that can become of it.
 func TestView(t *testing.T) {
-	v := newView("me", newNotices())
+	v := newView("me", time.Minute, newNotices())
 	me := member("me", serf.StatusAlive, "1")
 	for _, step := range []struct {
 		member serf.Member
@@ -151,7 +154,7 @@ func TestView(t *testing.T) {
 		{member("b", serf.StatusAlive, "6"), discovery.Found},
 		{member("b", serf.StatusAlive, "six"), 0},
 	} {
-		news := v.look([]serf.Member{me, step.member})
+		news, _ := v.look([]serf.Member{me, step.member}, time.Time{})
 		switch {
 		case step.want == 0 && len(news) > 0, step.want != 0 && (len(news) != 1 || news[0].Kind != step.want || news[0].Name != "b"):
 			t.Errorf("%v: got %+v, want %v", step.member, news, step.want)
@@ -162,12 +165,84 @@ func TestView(t *testing.T) {
 	}
 }
 
+// TestLie has somebody say that a peer is a later incarnation, elsewhere, than it is.
+// When it has contradicted for long enough, it is believed; an old message that is sent
+// again while it is away is not.
+func TestLie(t *testing.T) {
+	v := newView("me", time.Minute, newNotices())
+	b, lie := member("b", serf.StatusAlive, "5"), member("b", serf.StatusAlive, "18446744073709551615")
+	away := member("b", serf.StatusFailed, "5")
+	lie.Tags["a"] = "10.0.0.99:7400"
+	now := time.Time{}
+	for i, step := range []struct {
+		passes time.Duration
+		member serf.Member
+		want   string        // address of who is found, if that is news
+		again  time.Duration // when to look again
+	}{
+		{0, b, "10.0.0.1:7400", 0},
+		{0, lie, "10.0.0.99:7400", 0},
+		{0, b, "", time.Minute},
+		{50 * time.Second, b, "", 10 * time.Second},
+		{0, away, "", 0},
+		{20 * time.Second, b, "", time.Minute},
+		{20 * time.Second, lie, "10.0.0.99:7400", 0},
+		{0, b, "", time.Minute},
+		{time.Minute, b, "10.0.0.1:7400", 0},
+		{0, b, "", 0},
+		{0, lie, "10.0.0.99:7400", 0},
+		{0, b, "", time.Minute},
+		{0, member("c", serf.StatusAlive, "1"), "10.0.0.1:7400", 0}, // b is not there
+	} {
+		now = now.Add(step.passes)
+		news, again := v.look([]serf.Member{step.member}, now)
+		got := ""
+		for _, n := range news {
+			if n.Kind == discovery.Found {
+				got = n.Addr
+			}
+		}
+		if got != step.want || again != step.again {
+			t.Errorf("step %d: %v, again after %v; want %q, %v", i, news, again, step.want, step.again)
+		}
+	}
+	if len(v.doubts) > 0 {
+		t.Errorf("doubts are left: %v", v.doubts)
+	}
+}
+
+// TestFull fills a gate with names that somebody makes up: who was let in before and
+// was away is let in again, and so is everybody with a vote, however fast they come.
+func TestFull(t *testing.T) {
+	g := newGate(discovery.Self{Name: "me", Cluster: "conch", Algorithm: "relay", Voters: []string{"me", "v"}}, netip.AddrPort{}, newNotices())
+	members := []serf.Member{member("me", serf.StatusAlive, "1"), member("away", serf.StatusFailed, "1")}
+	g.know(members)
+	admits := func(name string) bool {
+		m := member(name, serf.StatusNone, "2")
+		return g.NotifyMerge([]*serf.Member{&m}) == nil
+	}
+	admitted := len(members)
+	for i := range 2 * maxMembers {
+		if admits(fmt.Sprint("p", i)) {
+			admitted++
+		}
+	}
+	if admitted != maxMembers {
+		t.Errorf("%d are admitted, at most %d should be", admitted, maxMembers)
+	}
+	for name, want := range map[string]bool{"v": true, "away": true, "p1": true, "another": false} {
+		if got := admits(name); got != want {
+			t.Errorf("%s is admitted: %t, want %t", name, got, want)
+		}
+	}
+}
+
 // TestViewForgets holds that made-up peers that come and go leave little behind.
 func TestViewForgets(t *testing.T) {
-	v := newView("me", newNotices())
+	v := newView("me", time.Minute, newNotices())
 	for i := range 3 * maxPast {
 		name := "p" + strings.Repeat("x", i%7) + string(rune('a'+i%26)) + strings.Repeat("y", i/26%40)
-		v.look([]serf.Member{member(name, serf.StatusAlive, "1")})
+		v.look([]serf.Member{member(name, serf.StatusAlive, "1")}, time.Time{})
 	}
 	if len(v.told) != 1 || len(v.past) > maxPast || len(v.order) != len(v.past) {
 		t.Errorf("%d told, %d past, %d in order", len(v.told), len(v.past), len(v.order))

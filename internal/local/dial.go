@@ -63,7 +63,7 @@ func (w *Wire) Explain(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%w at %s: start one with conch peer, or name another (--addr, $%s)", ErrNoPeer, w.addr, addrEnv)
+		return fmt.Errorf("%w at %s: start one with conch peer, or name the socket of one: of a peer with --dir DIR it is unix:DIR/%s (--addr, $%s)", ErrNoPeer, w.addr, SocketName, addrEnv)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w to this user: %s belongs to another one", ErrNoPeer, w.addr)
 	case errors.As(err, &answer) && answer.IsRemote():

@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/conchlock/conch/algo"
@@ -71,8 +72,9 @@ func (n *Node) Up(name algo.PeerName) { n.turn(name, true, "") }
 func (n *Node) Down(name algo.PeerName, reason string) { n.turn(name, false, reason) }
 
 // turn notes that the way to a peer is up or down, and tells the process, if
-// there was contact. A reason may come again and again while it is down; only a
-// new one is worth an event, and none is worth a step.
+// there was contact. A reason may come again and again while it is down, also in
+// turn with others, as when nobody answers and then nobody knows the way; only a new
+// one is worth an event, and none is worth a step.
 func (n *Node) turn(name algo.PeerName, up bool, reason string) {
 	n.mu.Lock()
 	defer n.unlock()
@@ -81,7 +83,7 @@ func (n *Node) turn(name algo.PeerName, up bool, reason string) {
 		return
 	}
 	if p.up != up {
-		p.since = time.Now()
+		p.since, p.reasons = time.Now(), nil
 	}
 	p.up, p.reason = up, reason
 	n.move()
@@ -93,12 +95,31 @@ func (n *Node) turn(name algo.PeerName, up bool, reason string) {
 	if up {
 		in.Kind, e.Kind = algo.Up, trace.LinkUp
 	}
+	news := p.news(reason)
 	if p.link == nil || p.told == up {
-		n.record(e)
+		if news {
+			n.record(e)
+		}
 		return
 	}
 	p.told = up
 	n.step(in, e)
+}
+
+// maxReasons bounds the reasons that are known to have been recorded.
+const maxReasons = 8
+
+// news says that a reason has not been recorded since the way was last up, and takes
+// note that it is.
+func (p *peer) news(reason string) bool {
+	if slices.Contains(p.reasons, reason) {
+		return false
+	}
+	if len(p.reasons) == maxReasons {
+		p.reasons = nil
+	}
+	p.reasons = append(p.reasons, reason)
+	return true
 }
 
 // BeforeSend implements Handler: what led to a packet is with the kernel before

@@ -322,6 +322,31 @@ func TestDownAfterContact(t *testing.T) {
 	})
 }
 
+// While a peer is down, two reasons in turn are recorded once each, and the status has
+// the last one.
+func TestDownInTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lease(t, memory.NewNetwork(1, "a", "b"), "a", "b")
+		synctest.Wait()
+		for round := range 2 {
+			for range 3 {
+				l.node.Down("b", "no answer")
+				l.node.Down("b", "no way")
+			}
+			if got := l.node.Status().Peers[0].Reason; got != "no way" {
+				t.Errorf("the status says %q", got)
+			}
+			for _, reason := range []string{"no answer", "no way"} {
+				if n := l.events.count(reason); n != round+1 {
+					t.Errorf("%q is recorded %d times, want %d", reason, n, round+1)
+				}
+			}
+			l.node.Up("b")
+		}
+		l.close()
+	})
+}
+
 // nowhere is a link that leads nowhere.
 type nowhere struct{}
 

@@ -112,6 +112,7 @@ type peer struct {
 	told        bool      // what the process was told about up
 	since       time.Time // when up last changed
 	reason      string    // why it is down
+	reasons     []string  // that were recorded since up last changed
 	suspected   string    // why somebody holds it for dead or gone; empty if nobody does
 	gone        bool      // the process has been told that it left, and the transport is about to hear
 }

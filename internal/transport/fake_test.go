@@ -285,6 +285,10 @@ func TestLyingAnswers(t *testing.T) {
 		{"refusal", func() []*wire.Answer {
 			return []*wire.Answer{{Answer: &wire.Answer_Refused{Refused: &wire.Refused{Cause: -1, Text: "for no reason"}}}}
 		}, "for no reason"},
+		{"what cannot be printed", func() []*wire.Answer {
+			text := "red: \x1b[31m\n\u202e" + strings.Repeat("x", 1<<20)
+			return []*wire.Answer{{Answer: &wire.Answer_Refused{Refused: &wire.Refused{Text: text}}}}
+		}, "red: ?[31m??" + strings.Repeat("x", 900)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			made := make(chan struct{}) // f is
@@ -296,7 +300,7 @@ func TestLyingAnswers(t *testing.T) {
 				return drain(stream)
 			})
 			close(made)
-			f.b.Wait("a", "is down because it "+c.words, func(p *linktest.Peer) bool { return strings.Contains(strings.Join(p.Reasons, "\n"), c.words) })
+			f.b.Wait("a", "is down because it "+c.words[:min(len(c.words), 50)], func(p *linktest.Peer) bool { return strings.Contains(strings.Join(p.Reasons, "\n"), c.words) })
 		})
 	}
 }

@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/internal/node"
@@ -189,6 +192,23 @@ func (p *peer) reportDroppedLocked() {
 	}
 }
 
+// maxReason bounds a reason, in bytes.
+const maxReason = 1000
+
+// printable makes a reason one line that can be shown: whoever is at an address that
+// somebody has made up may have a part in it.
+func printable(reason string) string {
+	if len(reason) > maxReason {
+		reason = reason[:maxReason] + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == utf8.RuneError {
+			return '?'
+		}
+		return r
+	}, reason)
+}
+
 // kick makes run dial without a pause. It may be called with or without mu.
 func (p *peer) kick() { signal(p.redial) }
 
@@ -199,6 +219,7 @@ func (p *peer) updateLocked(reason string) {
 	if p.gone {
 		return
 	}
+	reason = printable(reason)
 	up := p.in != nil && p.out != nil && p.out.link != nil && p.out.link == p.link && p.out.ctx.Err() == nil
 	switch {
 	case up && !p.up:
