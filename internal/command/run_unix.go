@@ -218,10 +218,12 @@ func (r *runner) reap() (none bool) {
 			if r.speaks(pid) && !r.suspended {
 				r.stopped = status.StopSignal()
 			}
-		case pid == r.group:
-			r.exit(status)
 		default:
 			delete(r.tree.strangers, pid)
+			delete(r.killed, pid)
+			if pid == r.group && !r.exited {
+				r.exit(status)
+			}
 		}
 	}
 }
@@ -346,15 +348,9 @@ func (r *runner) kill(now time.Time) time.Time {
 	if r.killedAt.IsZero() {
 		r.killedAt = now
 	}
-	for range 100 {
-		r.send(unix.SIGKILL)
-		fresh := false
-		for _, p := range r.tree.survey() {
-			fresh = fresh || !r.killed[p.pid]
-			r.killed[p.pid] = true
-			unix.Kill(p.pid, unix.SIGKILL)
-		}
-		if !fresh {
+	for range 10 {
+		r.killChildren()
+		if !r.killEach(pids(r.tree.survey())) {
 			break
 		}
 	}
@@ -366,6 +362,28 @@ func (r *runner) kill(now time.Time) time.Time {
 		return now.Add(10 * killEvery)
 	}
 	return now.Add(killEvery)
+}
+
+// killChildren kills the group and our children until no new ones appear. To look
+// only at these is many times quicker than a survey, and as quick as those who
+// hop from process to process: whose parent is dead is our child.
+func (r *runner) killChildren() {
+	for range 1000 {
+		r.send(unix.SIGKILL)
+		if !r.killEach(r.tree.orphans()) || r.reap() {
+			return
+		}
+	}
+}
+
+// killEach says whether somebody was there who was not killed before.
+func (r *runner) killEach(list []int) (fresh bool) {
+	for _, pid := range list {
+		fresh = fresh || !r.killed[pid]
+		r.killed[pid] = true
+		unix.Kill(pid, unix.SIGKILL)
+	}
+	return fresh
 }
 
 // abandon says that there is nothing more to wait for: the hold is over, and
@@ -382,6 +400,14 @@ func (r *runner) abandon(now time.Time) bool {
 		r.result.Code, r.result.Signal = 128+int(unix.SIGKILL), unix.SIGKILL
 	}
 	return true
+}
+
+func pids(list []process) []int {
+	var s []int
+	for _, p := range list {
+		s = append(s, p.pid)
+	}
+	return s
 }
 
 func names(list []process) string {

@@ -97,6 +97,22 @@ func (t *tree) survey() []process {
 	return found
 }
 
+// orphans returns our children, the command among them. Where the kernel has no
+// such lists there are none, and a survey has to find them.
+func (t *tree) orphans() []int {
+	threads, _ := os.ReadDir("/proc/self/task")
+	var found []int
+	for _, thread := range threads {
+		list, _ := os.ReadFile("/proc/self/task/" + thread.Name() + "/children")
+		for _, field := range bytes.Fields(list) {
+			if pid, err := strconv.Atoi(string(field)); err == nil && !t.strangers[pid] {
+				found = append(found, pid)
+			}
+		}
+	}
+	return found
+}
+
 // processes lists those of the machine. One that ends meanwhile is left out.
 func processes() []process {
 	dir, err := os.Open("/proc")
