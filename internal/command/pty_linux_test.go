@@ -137,6 +137,16 @@ func (s *session) jobs(so string) {
 	})
 }
 
+// TestLeftBehindTyped: Ctrl-C ends what a command has left in the background, which
+// does not hear it itself.
+func TestLeftBehindTyped(t *testing.T) {
+	s := startShell(t)
+	s.typed("$run sh -c 'sleep 1000 & exit 3'\n")
+	s.expect("waiting for sleep")
+	s.typed("\x03")
+	s.code(3)
+}
+
 // foreground returns the name of what leads the terminal's foreground group.
 func (s *session) foreground() string {
 	conn, _ := s.pty.SyscallConn()
@@ -203,10 +213,17 @@ func TestBackground(t *testing.T) {
 }
 
 // TestStoppedTooLong: a command whose lease has ended while it was stopped is
-// never continued. What left its group does not run meanwhile either.
+// never continued, nor one whose hold has ended otherwise, however long its lease.
+// What left its group does not run meanwhile either.
 func TestStoppedTooLong(t *testing.T) {
+	for _, ttl := range []string{"1500ms", "60s"} {
+		t.Run(ttl, func(t *testing.T) { stoppedTooLong(t, ttl) })
+	}
+}
+
+func stoppedTooLong(t *testing.T, ttl string) {
 	dir := t.TempDir()
-	s := startShell(t, "COMMAND_TTL=900ms")
+	s := startShell(t, "COMMAND_TTL="+ttl, "COMMAND_ENDS=1500ms")
 	s.typed("$run bash -c 'setsid -f bash -c \"echo \\$\\$ >" + dir + "/outside; exec sleep 1000\"; until [ -s " + dir + "/outside ]; do :; done; trap \"touch " + dir + "/continued\" CONT; echo rea\"\"dy; read -r; read -r; read -r'\n")
 	s.expect("ready\r\n")
 	s.typed("\x1a")
@@ -221,7 +238,7 @@ func TestStoppedTooLong(t *testing.T) {
 		t.Errorf("who left the group is not stopped: %c", got)
 	}
 	s.expect("% ")
-	s.typed("sleep 1; fg\n")
+	s.typed("sleep 2; fg\n")
 	s.expect("read -r'\r\n") // what fg continues
 	s.code(137)
 	if _, err := os.Stat(dir + "/continued"); err == nil {

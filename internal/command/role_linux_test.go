@@ -53,11 +53,17 @@ type leaseHold struct {
 	ttl      time.Duration
 	deadline time.Time
 	stays    bool
+	ends     time.Time // whatever is renewed; zero: never
 	ctx      context.Context
 	end      context.CancelFunc
 }
 
-func (h *leaseHold) Context() context.Context { return h.ctx }
+func (h *leaseHold) Context() context.Context {
+	if !h.ends.IsZero() && time.Now().After(h.ends) {
+		h.end()
+	}
+	return h.ctx
+}
 
 func (h *leaseHold) Deadline() time.Time {
 	h.mu.Lock()
@@ -104,6 +110,9 @@ func roleRun() int {
 		after = 10 * time.Second
 	}
 	hold := &leaseHold{ttl: ttl}
+	if ends, err := time.ParseDuration(os.Getenv("COMMAND_ENDS")); err == nil {
+		hold.ends = time.Now().Add(ends)
+	}
 	hold.ctx, hold.end = context.WithCancel(context.Background())
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -261,7 +261,12 @@ func (r *runner) empty(none bool) bool {
 	if r.tree.adopts && len(r.tree.strangers) == 0 {
 		return none
 	}
-	return len(r.tree.survey()) == 0 && len(r.tree.survey()) == 0
+	for range 2 {
+		if len(r.tree.survey()) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // send sends a signal to the command's whole group.

@@ -17,7 +17,7 @@ import (
 )
 
 // patience bounds each wait of a test, of a machine that does a lot besides.
-const patience = 5 * time.Second
+const patience = 10 * time.Second
 
 // run is a runner, a process of its own, and its command.
 type run struct {
