@@ -13,11 +13,11 @@ var seeded = flag.Bool("mistakes", false, "break the package on purpose, and see
 // mistakes are rules of this package, each broken on purpose, and the tests that
 // must notice.
 var mistakes = []struct{ what, tests, file, old, new string }{
-	{"SIGTERM is all", "LeaseEnds", "run_unix.go", "if r.forfeited || o == kill {", "if r.forfeited {"},
+	{"SIGTERM is all", "LeaseEnds", "end_unix.go", "if r.forfeited || o == kill {", "if r.forfeited {"},
 	{"SIGKILL comes when the lease ends", "LeaseEnds", "watch.go", "last := deadline.Add(-w.margin())", "last := deadline"},
 	{"only the command is ended, not its group", "HoldEnds|LeftBehind|Signals", "run_unix.go", "unix.Kill(-r.group, sig)", "unix.Kill(r.group, sig)"},
 	{"orphans are not adopted", "Daemons|LeftBehind", "tree_linux.go", "unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == nil", "true"},
-	{"who left the group is not killed", "Daemons|LeftBehind", "run_unix.go", "unix.Kill(pid, unix.SIGKILL)", "_ = pid"},
+	{"who left the group is not killed", "Daemons|LeftBehind", "end_unix.go", "unix.Kill(pid, unix.SIGKILL)", "_ = pid"},
 	{"a renewal comes too late after SIGTERM", "Watch", "watch.go", "!ended && (!leased || now.Before(begin))", "w.asked.IsZero() && !ended && (!leased || now.Before(begin))"},
 	{"a stopped command goes on whatever has become of the hold", "StoppedTooLong", "job_unix.go", "	if !r.lasts() {\n		r.forfeited", "	if false {\n		r.forfeited"},
 	{"who left the group goes on while we are stopped", "StoppedTooLong", "job_unix.go", "if !r.freeze() {", "if r.send(unix.SIGSTOP); false {"},
@@ -47,7 +47,7 @@ func TestMistakes(t *testing.T) {
 			continue
 		}
 		if !*seeded {
-			continue // it takes two minutes
+			continue // it takes three minutes
 		}
 		t.Run(m.what, func(t *testing.T) {
 			out, passed := overlay.Test(t, edits, "-timeout", "30s", "-failfast", "-run", m.tests, ".")

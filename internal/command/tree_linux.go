@@ -18,8 +18,9 @@ type process struct {
 	stopped, dead               bool
 }
 
-// tree finds the command's processes: its group, and our descendants. While it is
-// open, those that lose their parent become our children.
+// tree finds the command's processes: our descendants, in its group or not. While
+// it is open, those that lose their parent become our children, so that none is
+// missing but who joined the group from elsewhere; that one gets its signals.
 type tree struct {
 	group     int
 	adopts    bool         // orphans become ours
