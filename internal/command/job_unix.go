@@ -73,7 +73,7 @@ func (r *runner) halt() {
 		// terminal (see ours). It wants it now.
 		r.tty.give(r.group)
 		r.send(unix.SIGCONT)
-	case canStop():
+	case r.tty.fd >= 0 && canStop():
 		r.suspend()
 	case s == unix.SIGSTOP:
 		// Without job control only somebody who wants just this stops a command. We

@@ -6,12 +6,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/signal"
 	"runtime"
-	"strings"
 	"syscall"
 	"time"
 
@@ -66,10 +64,6 @@ type runner struct {
 // background on purpose; SIGINT and SIGTERM end those. The end of ctx is like
 // SIGTERM. Each of env is NAME=VALUE and replaces what the environment has.
 func (c *Command) Run(ctx context.Context, hold Hold, env ...string) Result {
-	// The command dies when the thread dies that has started it (see attributes),
-	// and threads come and go; this one stays as long as we do.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	r := &runner{
 		spec: c.spec, hold: hold, watch: watch{killAfter: c.spec.KillAfter},
 		signals: make(chan os.Signal, 64), children: make(chan os.Signal, 1), killed: make(map[int]bool),
@@ -83,6 +77,11 @@ func (c *Command) Run(ctx context.Context, hold Hold, env ...string) Result {
 	r.listen()
 	defer signal.Stop(r.signals)
 	defer signal.Stop(r.children)
+	// The command dies when the thread dies that has started it (see attributes),
+	// and threads come and go; this one stays as long as we do. What listens to
+	// signals is slow to begin and to end on a thread of one's own, so it is outside.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	r.tree = adopt()
 	defer r.tree.close()
 	r.tty = openTerminal()
@@ -218,10 +217,12 @@ func (r *runner) reap() (none bool) {
 			if r.speaks(pid) && !r.suspended {
 				r.stopped = status.StopSignal()
 			}
-		case pid == r.group:
-			r.exit(status)
 		default:
 			delete(r.tree.strangers, pid)
+			delete(r.killed, pid)
+			if pid == r.group && !r.exited {
+				r.exit(status)
+			}
 		}
 	}
 }
@@ -259,7 +260,12 @@ func (r *runner) empty(none bool) bool {
 	if r.tree.adopts && len(r.tree.strangers) == 0 {
 		return none
 	}
-	return len(r.tree.survey()) == 0 && len(r.tree.survey()) == 0
+	for range 2 {
+		if len(r.tree.survey()) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // send sends a signal to the command's whole group.
@@ -288,117 +294,4 @@ func (r *runner) look(now time.Time) (order, time.Time) {
 
 func (r *runner) lasts() bool {
 	return r.watch.lasts(time.Now(), r.hold.Deadline(), r.hold.Context().Err() != nil)
-}
-
-// enforce ends the command, and what it has left behind, if it is time for that,
-// and says when to look again.
-func (r *runner) enforce(now time.Time) time.Time {
-	o, wake := r.look(now)
-	if o != carryOn || r.forfeited {
-		r.result.Lost = true
-	}
-	if r.forfeited || o == kill {
-		return r.kill(now)
-	}
-	if o == finish {
-		if !r.termed {
-			r.termed = true
-			r.sendAll(unix.SIGTERM)
-			if r.lasts() {
-				r.sendAll(unix.SIGCONT) // who is stopped could not end by itself
-			}
-		}
-		return wake
-	}
-	r.termed = false
-	if r.exited {
-		wake = earlier(wake, r.attend(now))
-	}
-	return wake
-}
-
-// attend ends those that the command has left behind, if the user wants that, and
-// else says who they are.
-func (r *runner) attend(now time.Time) time.Time {
-	if r.told {
-		if r.toldTerm.IsZero() {
-			r.toldTerm = now
-			r.sendAll(unix.SIGTERM)
-			r.sendAll(unix.SIGCONT)
-		}
-		if at := r.toldTerm.Add(r.spec.KillAfter); now.Before(at) {
-			return at
-		}
-		return r.kill(now)
-	}
-	if !r.warnAt.IsZero() && !now.Before(r.warnAt) {
-		r.warnAt = time.Time{}
-		if left := r.tree.survey(); len(left) > 0 {
-			r.spec.Warn(fmt.Sprintf("waiting for %s, left in the background by the command", names(left)))
-		}
-	}
-	return r.warnAt
-}
-
-// kill kills all there are. Who forks meanwhile is found in a next round; the
-// dead fork no more, so that rounds have an end.
-func (r *runner) kill(now time.Time) time.Time {
-	if r.killedAt.IsZero() {
-		r.killedAt = now
-	}
-	for range 100 {
-		r.send(unix.SIGKILL)
-		fresh := false
-		for _, p := range r.tree.survey() {
-			fresh = fresh || !r.killed[p.pid]
-			r.killed[p.pid] = true
-			unix.Kill(p.pid, unix.SIGKILL)
-		}
-		if !fresh {
-			break
-		}
-	}
-	if r.killedAt.Add(leftAfter).Before(now) { // another user's, or in the kernel's hands
-		if !r.saidStuck {
-			r.saidStuck = true
-			r.spec.Warn(fmt.Sprintf("cannot kill %s", names(r.tree.survey())))
-		}
-		return now.Add(10 * killEvery)
-	}
-	return now.Add(killEvery)
-}
-
-// abandon says that there is nothing more to wait for: the hold is over, and
-// those who live on cannot be killed. As long as the lease is kept, they are
-// waited for.
-func (r *runner) abandon(now time.Time) bool {
-	if r.killedAt.IsZero() || r.lasts() || now.Before(r.killedAt.Add(leftAfter)) || now.Before(r.hold.Deadline()) {
-		return false
-	}
-	for _, p := range r.tree.survey() {
-		r.result.Left = append(r.result.Left, Process{p.pid, p.name})
-	}
-	if !r.exited {
-		r.result.Code, r.result.Signal = 128+int(unix.SIGKILL), unix.SIGKILL
-	}
-	return true
-}
-
-func names(list []process) string {
-	var s []string
-	for _, p := range list {
-		s = append(s, Process{p.pid, p.name}.String())
-	}
-	if len(s) > 5 {
-		s = append(s[:5], fmt.Sprintf("%d more", len(s)-5))
-	}
-	return strings.Join(s, ", ")
-}
-
-// earlier returns the earlier of two times, of which zero is none.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }

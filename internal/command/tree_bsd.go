@@ -42,6 +42,9 @@ func (t *tree) survey() []process {
 	return []process{{pid: -t.group, group: t.group, name: "process group", stopped: true}}
 }
 
+// orphans: those of others do not become ours.
+func (t *tree) orphans() []int { return nil }
+
 // canStop says that somebody is there who continues us when we stop: our parent,
 // if it is of our session and we lead our group. Of others' parents one cannot
 // know here; a script is taken to have a shell.

@@ -18,8 +18,9 @@ type process struct {
 	stopped, dead               bool
 }
 
-// tree finds the command's processes: its group, and our descendants. While it is
-// open, those that lose their parent become our children.
+// tree finds the command's processes: our descendants, in its group or not. While
+// it is open, those that lose their parent become our children, so that none is
+// missing but who joined the group from elsewhere; that one gets its signals.
 type tree struct {
 	group     int
 	adopts    bool         // orphans become ours
@@ -91,6 +92,22 @@ func (t *tree) survey() []process {
 			if p := all[i]; !seen[p.pid] && !t.strangers[p.pid] {
 				add(p)
 				queue = append(queue, p.pid)
+			}
+		}
+	}
+	return found
+}
+
+// orphans returns our children, the command among them. Where the kernel has no
+// such lists there are none, and a survey has to find them.
+func (t *tree) orphans() []int {
+	threads, _ := os.ReadDir("/proc/self/task")
+	var found []int
+	for _, thread := range threads {
+		list, _ := os.ReadFile("/proc/self/task/" + thread.Name() + "/children")
+		for _, field := range bytes.Fields(list) {
+			if pid, err := strconv.Atoi(string(field)); err == nil && !t.strangers[pid] {
+				found = append(found, pid)
 			}
 		}
 	}
