@@ -173,7 +173,7 @@ func (c *Client) open(ctx context.Context) (*session, error) {
 	case c.ctx.Err() != nil:
 		return nil, conch.ErrClosed // what was just opened ends by itself
 	}
-	s := &session{c: c, id: answer.GetSession(), ttl: answer.GetTtl().AsDuration(), holds: make(map[*hold]bool), done: make(chan struct{})}
+	s := &session{c: c, id: answer.GetSession(), ttl: answer.GetTtl().AsDuration(), holds: make(map[*hold]bool), done: make(chan struct{}), news: make(chan struct{}, 1)}
 	c.session = s
 	c.work.Go(s.keepAlive)
 	return s, nil

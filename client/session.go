@@ -22,6 +22,7 @@ type session struct {
 	id   string
 	ttl  time.Duration
 	done chan struct{} // closed when it has ended
+	news chan struct{} // tells keepAlive that there is a new hold
 
 	mu    sync.Mutex
 	holds map[*hold]bool
@@ -38,27 +39,45 @@ func (s *session) over() bool {
 }
 
 // keepAlive shows signs of life until the session ends, and carries over what the
-// peer says of the leases.
+// peer says of the leases. The peer renews those by itself, but only an answer lets
+// this program know.
 func (s *session) keepAlive() {
-	every := s.ttl / 3
+	timer := time.NewTimer(s.next())
+	defer timer.Stop()
 	for {
-		if !sleep(s.c.ctx, every) {
+		select {
+		case <-timer.C:
+		case <-s.news:
+			timer.Reset(s.next())
+			continue
+		case <-s.done:
+			return
+		case <-s.c.ctx.Done():
 			return
 		}
+		pause := retryMin
 		switch err := s.refresh(s.c.ctx); {
 		case err == nil:
-			every = s.ttl / 3
+			pause = s.next()
 		case connect.CodeOf(err) == connect.CodeNotFound:
 			s.c.forget(s)
 			s.lose(fmt.Errorf("%w: the peer has ended the session: it heard nothing for %s, or was started again", conch.ErrLost, s.ttl))
 			return
-		default:
-			every = min(s.ttl/20, retryMax) // the leases see to what is not kept
 		}
-		if s.over() {
-			return
-		}
+		timer.Reset(pause)
 	}
+}
+
+// next says when to show the next sign of life: three times in a TTL, and three
+// times in what is left of each lease.
+func (s *session) next() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next, now := s.ttl/3, clock.Now()
+	for h := range s.holds {
+		next = min(next, time.Duration(h.deadline.Sub(now))/3)
+	}
+	return max(next, retryMin)
 }
 
 // refresh shows one sign of life.
@@ -110,8 +129,12 @@ func (s *session) hold(ctx context.Context, l *conchv1.Lease) (*hold, error) {
 	s.holds[h] = true
 	h.timer = time.AfterFunc(time.Hour, h.look)
 	s.mu.Unlock()
-	if h.deadline.Sub(clock.Now()) < algo.Duration(s.ttl)/2 {
-		// The wait was long, and what counts from its beginning says little.
+	select {
+	case s.news <- struct{}{}:
+	default:
+	}
+	if now := clock.Now(); now.Sub(algo.Instant(l.GetAskedNs())) > 10*h.deadline.Sub(now) {
+		// The wait was long, and what counts from its beginning is inexact.
 		if err := s.refresh(ctx); err != nil && ctx.Err() != nil {
 			h.drop(context.Cause(ctx))
 			return nil, context.Cause(ctx)

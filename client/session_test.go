@@ -293,6 +293,29 @@ func TestBrokenConnection(t *testing.T) {
 	}
 }
 
+// A hold lasts for as long as it is wanted: much longer than the peer's leases, which
+// are shorter than the session.
+func TestLasts(t *testing.T) {
+	addr := cluster(t, 1)[0]
+	hold, err := dial(t, client.Config{Addr: addr}).Mutex("x").Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := hold.Deadline()
+	ctx, cancel := context.WithDeadline(t.Context(), first.Add(2500*time.Millisecond))
+	defer cancel()
+	other := dial(t, client.Config{Addr: addr})
+	if h, err := other.Mutex("x").Lock(ctx); err == nil {
+		t.Errorf("somebody else enters with token %d", h.Token())
+	}
+	if !hold.Deadline().After(first.Add(2 * time.Second)) {
+		t.Errorf("the lease ended at %s at first, and now at %s", first, hold.Deadline())
+	}
+	if err := hold.Unlock(); err != nil {
+		t.Errorf("after some leases: %v", err)
+	}
+}
+
 // Who cannot reach its peer any more is told before its lease ends.
 func TestCutOff(t *testing.T) {
 	addr := cluster(t, 1)[0]
