@@ -139,8 +139,8 @@ func runLock(cmd *cobra.Command, o *lockOptions, args []string) error {
 	handOverSignals(cmd.Context())
 	result := program.Run(context.WithoutCancel(cmd.Context()), hold, lockEnv+"="+name, fmt.Sprintf("%s=%d", tokenEnv, hold.Token()))
 	unlocked := hold.Unlock()
-	closed := from.Close()
-	return o.end(name, result, unlocked, closed)
+	from.Close() // the lock was given back, and that is all this was about
+	return o.end(name, result, unlocked)
 }
 
 // open opens what the lock is asked from.
@@ -191,22 +191,21 @@ func (o *lockOptions) notAcquired(ctx context.Context, name string, err error) e
 }
 
 // end turns what became of the command into the exit code.
-func (o *lockOptions) end(name string, r command.Result, unlocked, closed error) error {
+func (o *lockOptions) end(name string, r command.Result, unlocked error) error {
 	var left string
 	if len(r.Left) > 0 {
 		left = fmt.Sprintf("; these could not be ended: %v", r.Left)
 	}
 	switch {
+	case r.Lost, errors.Is(unlocked, conch.ErrLost): // perhaps before the command was started
+		return exitError{o.codeLost, fmt.Errorf("lock %q was lost while the command ran%s", name, left)}
 	case r.Err != nil:
 		return exitError{r.Code, r.Err}
-	case r.Lost, errors.Is(unlocked, conch.ErrLost):
-		return exitError{o.codeLost, fmt.Errorf("lock %q was lost while the command ran%s", name, left)}
 	case unlocked != nil:
 		return exitError{o.codeLost, fmt.Errorf("unlock %q: %w", name, unlocked)}
 	case r.Code != 0:
 		return exitError{r.Code, nil}
 	}
-	_ = closed // the lock was given back, and that is all this was about
 	return nil
 }
 
