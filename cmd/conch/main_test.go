@@ -179,6 +179,9 @@ func TestDemo(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {
+			if testing.Short() && strings.Contains(tt.args, "serf") {
+				t.Skip("each takes seconds; leave out -short")
+			}
 			dir := filepath.Join(t.TempDir(), "run")
 			args := append([]string{"demo", "--dir", dir}, strings.Fields(tt.args)...)
 			code, stdout, stderr := runConch(t, args...)
