@@ -143,7 +143,7 @@ func lockAfter(t *testing.T, s Source, hold *conch.Hold) *conch.Hold {
 
 // closes ends everything.
 func closes(t *testing.T, make func(t *testing.T, n int) []Source) {
-	s := make(t, 2)
+	s := make(t, 3) // a majority of peers stays
 	hold, other := lock(t, s[0], "x"), lock(t, s[1], "y")
 	waits := background(func() error {
 		_, err := s[0].Mutex("y").Lock(t.Context())
