@@ -30,6 +30,10 @@ func TestMain(m *testing.M) {
 		err = linkChild(os.Stdin, os.Stdout)
 	case "crowd":
 		err = crowdChild(os.Stdin, os.Stdout)
+	case "served":
+		err = servedChild(os.Stdin, os.Stdout)
+	case "waiters":
+		err = waitersChild(os.Stdin, os.Stdout)
 	case "peer":
 		err = peerChild(os.Stdin, os.Stdout)
 	}

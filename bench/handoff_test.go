@@ -16,6 +16,7 @@ import (
 
 	"github.com/conchlock/conch"
 	"github.com/conchlock/conch/algo/roster"
+	"github.com/conchlock/conch/client"
 )
 
 // peerTask is what one peer's process does.
@@ -48,7 +49,7 @@ func peerChild(in io.Reader, out io.Writer) error {
 		task.Config.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	ctx := context.Background()
-	peer, err := conch.Join(ctx, task.Config)
+	peer, err := joinOrAsk(ctx, task.Config)
 	if err != nil {
 		return err
 	}
@@ -78,6 +79,17 @@ func peerChild(in io.Reader, out io.Writer) error {
 	return json.NewEncoder(out).Encode(stays)
 }
 
+// joinOrAsk joins as a peer, or asks one that is served.
+func joinOrAsk(ctx context.Context, config conch.Config) (interface {
+	Mutex(name string) *conch.Mutex
+	Close() error
+}, error) {
+	if addr := os.Getenv(askEnv); addr != "" {
+		return client.Dial(ctx, client.Config{Addr: addr})
+	}
+	return conch.Join(ctx, config)
+}
+
 // startPeer starts a peerChild.
 func startPeer(b *testing.B, task peerTask) *child {
 	b.Helper()
@@ -98,6 +110,12 @@ func compete(b *testing.B, peers int, task peerTask) []stay {
 		task.Config.Name = string(rune('a' + i))
 		processes = append(processes, startPeer(b, task))
 	}
+	return race(b, processes)
+}
+
+// race lets processes fight for the lock.
+func race(b *testing.B, processes []*child) []stay {
+	b.Helper()
 	for _, p := range processes {
 		p.line(b) // joined
 	}
@@ -163,25 +181,31 @@ func benchmarkHandoff(b *testing.B, peers int, task peerTask) {
 	stays := compete(b, peers, task)
 	floorWay := append(before, measureFloor(b, roundTrip)...)
 
+	found := handoffs(b, stays)
+	b.ReportMetric(0, "ns/op")
+	if len(found) == 0 {
+		return
+	}
+	found.report(b, "")
+	floorWay.report(b, "floor-")
+	b.ReportMetric(float64(found.quantile(0.5))/float64(floorWay.quantile(0.5)), "p50/floor")
+	b.ReportMetric(float64(found.quantile(0.99))/float64(floorWay.quantile(0.99)), "p99/floor-p99")
+}
+
+// handoffs are the times from one's exit to another one's entry.
+func handoffs(b *testing.B, stays []stay) (found sample) {
+	b.Helper()
 	stays = stays[len(stays)/20:] // without the start
-	var handoffs sample
 	for i := 1; i < len(stays); i++ {
 		gap := stays[i].Enter - stays[i-1].Exit
 		if gap < 0 {
 			b.Fatalf("an entry overlaps the one before: %v", stays[i-1:i+1])
 		}
 		if stays[i].Peer != stays[i-1].Peer {
-			handoffs = append(handoffs, time.Duration(gap))
+			found = append(found, time.Duration(gap))
 		}
 	}
-	b.ReportMetric(0, "ns/op")
-	if len(handoffs) == 0 {
-		return
-	}
-	handoffs.report(b, "")
-	floorWay.report(b, "floor-")
-	b.ReportMetric(float64(handoffs.quantile(0.5))/float64(floorWay.quantile(0.5)), "p50/floor")
-	b.ReportMetric(float64(handoffs.quantile(0.99))/float64(floorWay.quantile(0.99)), "p99/floor-p99")
+	return found
 }
 
 // tokenRests says that a lock's token begins at the first peer, and rests for as

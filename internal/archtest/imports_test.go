@@ -142,7 +142,7 @@ var homes = map[string]string{
 	"golang.org/x/image":                "./internal/report/document",
 	"golang.org/x/sys":                  "./internal/clock ./internal/command",
 	"google.golang.org/genproto":        "./fence/fencegrpc",
-	"google.golang.org/grpc":            "./internal/transport ./fence/fencegrpc",
+	"google.golang.org/grpc":            "./internal/transport ./internal/service ./fence/fencegrpc",
 	"google.golang.org/protobuf":        "./internal/transport ./internal/service ./client ./proto ./cmd/conch",
 }
 

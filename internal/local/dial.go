@@ -42,7 +42,7 @@ func Dial(addr string) (*Wire, error) {
 		DisableCompression: true,
 	}}
 	w.http.Protocols.SetUnencryptedHTTP2(true)
-	w.Transport = connecthttp.NewTransport(&http.Client{Transport: w.http}, "http://conch", connecthttp.WithGRPC())
+	w.Transport = connecthttp.NewTransport(&http.Client{Transport: w.http}, "http://localhost", connecthttp.WithGRPC())
 	return w, nil
 }
 

@@ -36,10 +36,13 @@ func (p *peers) Watch(ctx context.Context, _ *conchv1.WatchPeersRequest, stream 
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-p.done:
-			return connect.NewError(connect.CodeUnavailable, "the peer is closed")
+			return unavailable()
 		}
 	}
 }
+
+// unavailable ends the calls that last, when the server does.
+func unavailable() error { return connect.NewError(connect.CodeUnavailable, "the peer is closed") }
 
 // roll says who is there, as a peer knows it.
 func roll(s conch.Status, at time.Time) *conchv1.Roll {

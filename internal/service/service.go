@@ -23,8 +23,16 @@ import (
 const (
 	// maxMessage bounds what a client may send at once, in bytes.
 	maxMessage = 1 << 16
-	// headerTime is how long a client may take to say what it wants.
+	// headerTime is how long a client may take to say which call it makes, and
+	// arriveTime to send what comes with it.
 	headerTime = 10 * time.Second
+	arriveTime = 10 * time.Second
+	// idleTime is how long a connection without a call is kept. Sessions do not mind.
+	idleTime = 2 * time.Minute
+	// silenceTime is after how long a gRPC client that says nothing is asked whether
+	// it runs, and how long it may take to answer. One that is stopped while it waits
+	// for a lock would keep its session for ever.
+	silenceTime = 10 * time.Second
 	// drainTime is how long Close waits for calls under way. Those that watch are
 	// told to end, and do at once.
 	drainTime = time.Second
@@ -50,6 +58,7 @@ func New(peer *conch.Peer) *Server {
 	calls := connect.NewServer()
 	conchv1connect.RegisterPeersHandler(calls, &peers{peer: peer, done: s.ctx.Done()})
 	conchv1connect.RegisterLocksHandler(calls, &locks{sessions: s.sessions, done: s.ctx.Done()})
+	(&health{peer: peer.Done(), done: s.ctx.Done()}).register(calls)
 	grpcreflect.Register(calls)
 	mux := http.NewServeMux()
 	connecthttp.Mount(mux, calls, connecthttp.WithReadMaxBytes(maxMessage))
@@ -57,11 +66,12 @@ func New(peer *conch.Peer) *Server {
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	s.http = &http.Server{
-		Handler:           mux,
+		Handler:           guard(mux),
 		Protocols:         protocols,
 		ReadHeaderTimeout: headerTime,
+		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxMessage,
-		ErrorLog:          nil,
+		HTTP2:             &http.HTTP2Config{SendPingTimeout: silenceTime, PingTimeout: silenceTime, WriteByteTimeout: silenceTime},
 	}
 	return s
 }

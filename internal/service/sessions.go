@@ -70,6 +70,7 @@ var (
 	errEnded      = errors.New("the session has ended")
 	errGivenUp    = errors.New("the wish was given up")
 	errManyWishes = fmt.Errorf("the session holds or wants %d locks, and that is the limit", maxWishes)
+	errManyOpen   = fmt.Errorf("%d programs have sessions with this peer, and that is the limit", maxSessions)
 )
 
 func newSessions(peer *conch.Peer) *sessions {
@@ -85,7 +86,7 @@ func (a *sessions) open(ttl time.Duration, label string) (*session, error) {
 	case a.closed:
 		return nil, conch.ErrClosed
 	case len(a.byID) >= maxSessions:
-		return nil, fmt.Errorf("%d programs have sessions with this peer, and that is the limit", maxSessions)
+		return nil, errManyOpen
 	}
 	a.byID[s.id] = s
 	s.timer = time.AfterFunc(ttl, s.expire)
@@ -173,7 +174,7 @@ func (s *session) want(id, lock, label string, try bool) (*wish, error) {
 	}
 	if w := s.wishes[id]; w != nil {
 		if w.lock != lock {
-			return nil, fmt.Errorf("request id %q is that of a wish for lock %q: take a new one for each", id, w.lock)
+			return nil, invalid("request_id %q is that of a wish for lock %q: take a new one for each", id, w.lock)
 		}
 		return w, nil
 	}

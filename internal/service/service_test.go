@@ -1,0 +1,143 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect/v2"
+
+	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/internal/local"
+	"github.com/conchlock/conch/proto/conch/v1/conchv1connect"
+)
+
+// join starts a peer that is a cluster by itself.
+func join(t testing.TB) *conch.Peer {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	peer, err := conch.Join(context.Background(), conch.Config{Name: "a", Peers: conch.Peers{"a": addr}, TTL: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := peer.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return peer
+}
+
+// serve serves a peer's calls at a unix socket.
+func serve(t testing.TB, peer *conch.Peer) (s *Server, path string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "conch") // a socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	path = filepath.Join(dir, "s")
+	l, err := local.ListenUnix(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = New(peer)
+	s.Serve(l)
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s, path
+}
+
+// callers returns clients of a socket.
+func callers(t testing.TB, path string) *connect.Client {
+	t.Helper()
+	w, err := local.Dial("unix:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Close)
+	return connect.NewClient(w)
+}
+
+func lockCalls(t testing.TB, path string) conchv1connect.LocksClient {
+	t.Helper()
+	return conchv1connect.NewLocksClient(callers(t, path))
+}
+
+// post makes a request to a server without a network.
+func post(s *Server, path, contentType, body string, header ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, "http://localhost"+path, strings.NewReader(body))
+	r.Header.Set("Content-Type", contentType)
+	for i := 0; i+1 < len(header); i += 2 {
+		if r.Header.Set(header[i], header[i+1]); header[i] == "Host" {
+			r.Host = header[i+1]
+		}
+	}
+	w := httptest.NewRecorder()
+	s.http.Handler.ServeHTTP(w, r)
+	return w
+}
+
+// failure is what a refused JSON call is answered.
+type failure struct{ Code, Message string }
+
+func failed(t *testing.T, w *httptest.ResponseRecorder) (f failure) {
+	t.Helper()
+	if err := json.Unmarshal(w.Body.Bytes(), &f); err != nil {
+		t.Errorf("HTTP status %d, answer %q: %v", w.Code, w.Body, err)
+	}
+	return f
+}
+
+// count is how many sessions there are.
+func (a *sessions) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.byID)
+}
+
+// A listener that is given up is told of by Close, and not before.
+func TestListenerFails(t *testing.T) {
+	s := New(join(t))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Serve(&failing{Listener: l, err: io.ErrUnexpectedEOF})
+	s.serves.Wait()
+	if err := s.Close(); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("Close says %v", err)
+	}
+}
+
+// failing is a listener whose Accept fails, for some times or for ever.
+type failing struct {
+	net.Listener
+	times int // 0: for ever
+	err   error
+}
+
+func (f *failing) Accept() (net.Conn, error) {
+	if f.times == 1 {
+		return f.Listener.Accept()
+	}
+	f.times--
+	return nil, f.err
+}
