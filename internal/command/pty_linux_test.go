@@ -267,7 +267,7 @@ func TestScript(t *testing.T) {
 	if _, err := exec.LookPath("dash"); err != nil {
 		t.Skip("no dash; bash does not mind a Ctrl-C that the command has minded")
 	}
-	s.typed("dash -c 'trap \"echo script\" INT; $run bash -c \"trap \\\"echo command; exit 3\\\" INT; echo rea\\\"\\\"dy; read -r\"; echo co\"\"de=$?'\n")
+	s.typed("dash -c 'trap \"echo script\" INT; $run bash -c \"trap \\\"echo command; exit 3\\\" INT; echo rea\\\"\\\"dy; while :; do :; done\"; echo co\"\"de=$?'\n")
 	s.expect("ready\r\n")
 	s.typed("\x03")
 	s.expect("command\r\n")
