@@ -270,6 +270,7 @@ type LockStatus struct {
 	Name     string    `json:"name"`
 	Held     bool      `json:"held"`              // by a caller at this peer
 	Token    Token     `json:"token"`             // if held
+	Label    string    `json:"label,omitempty"`   // if held: as WithLabel said
 	Since    time.Time `json:"since"`             // when it was entered, else asked for
 	Deadline time.Time `json:"deadline,omitzero"` // if held: as Hold.Deadline
 	Waiters  int       `json:"waiters"`
@@ -293,7 +294,7 @@ func (p *Peer) Status() Status {
 		})
 	}
 	for _, l := range now.Locks {
-		ls := LockStatus{Name: l.Name, Held: l.Held, Token: Token(l.Token), Since: l.Since, Deadline: l.Deadline, Waiters: l.Waiters}
+		ls := LockStatus{Name: l.Name, Held: l.Held, Token: Token(l.Token), Label: l.Label, Since: l.Since, Deadline: l.Deadline, Waiters: l.Waiters}
 		for _, w := range l.WaitsFor {
 			ls.WaitsFor = append(ls.WaitsFor, string(w))
 		}

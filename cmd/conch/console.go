@@ -150,6 +150,9 @@ func (c *console) status() {
 	}
 	for _, l := range s.Locks {
 		since := time.Since(l.Since).Round(time.Millisecond)
+		if l.Label != "" {
+			c.out.printf("%s: held by %s", l.Name, l.Label)
+		}
 		switch {
 		case l.Held && !l.Deadline.IsZero():
 			c.out.printf("%s: held for %s, token %d, leased for another %s, %d more waiting here",

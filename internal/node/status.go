@@ -42,6 +42,7 @@ type LockStatus struct {
 	Name     string
 	Held     bool
 	Token    algo.Token      // if held
+	Label    string          // if held: what its caller says of it; may be empty
 	Since    time.Time       // when it was entered, or asked for
 	Deadline time.Time       // if held: when the lease ends, unless it is renewed; zero without one
 	Waiters  int             // callers here that wait
@@ -68,6 +69,7 @@ func (n *Node) Status() Status {
 		l := n.locks[name]
 		ls := LockStatus{Name: name, Since: l.asked, Waiters: len(l.waiters), WaitsFor: n.missing(l)}
 		if l.hold != nil {
+			ls.Label = l.hold.label
 			ls.Held, ls.Token, ls.Since, ls.Deadline = true, l.hold.token, l.hold.since, wall(n.guard.deadline(l.hold), n.at, n.now)
 		}
 		s.Locks = append(s.Locks, ls)
