@@ -123,7 +123,7 @@ func (p *peer) news(reason string) bool {
 }
 
 // BeforeSend implements Handler: what led to a packet is with the kernel before
-// the packet leaves.
+// the packet leaves. So is an entry before its caller knows.
 func (n *Node) BeforeSend() {
 	if n.cfg.Recorder != nil {
 		n.cfg.Recorder.Flush()

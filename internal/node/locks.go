@@ -61,6 +61,7 @@ func (n *Node) await(ctx context.Context, w *waiter) error {
 	}
 	select {
 	case <-w.granted:
+		n.BeforeSend() // before the caller does anything that others can see
 		return nil
 	case <-n.done:
 		return n.abandon(w, n.Err())

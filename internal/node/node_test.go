@@ -436,3 +436,40 @@ func TestRecord(t *testing.T) {
 		c.close()
 	})
 }
+
+// An entry is with the kernel before its caller knows of it: who is killed right
+// then has left a record of having been inside.
+func TestEntryIsRecordedFirst(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		c := newCluster(t, "relay", 2)
+		defer c.close()
+		wait(time.Second)
+		hold, err := c.nodes["a"].Acquire(t.Context(), "x", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		entered, handed := make(chan error, 1), make(chan struct{})
+		go func() {
+			h, err := c.nodes["b"].Acquire(t.Context(), "x", "")
+			entered <- err
+			if <-handed; err == nil {
+				h.Release()
+			}
+		}()
+		wait(time.Second)
+		c.events["b"].setSlow(func() { <-handed })
+		if err := hold.Release(); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		select {
+		case <-entered:
+			t.Error("b is inside, and its record does not say so yet")
+		default:
+		}
+		close(handed)
+		if err := <-entered; err != nil {
+			t.Error(err)
+		}
+	})
+}
