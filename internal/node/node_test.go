@@ -463,8 +463,9 @@ func TestEntryIsRecordedFirst(t *testing.T) {
 		}
 		synctest.Wait()
 		select {
-		case <-entered:
+		case err := <-entered:
 			t.Error("b is inside, and its record does not say so yet")
+			entered <- err
 		default:
 		}
 		close(handed)
