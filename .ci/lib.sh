@@ -79,7 +79,7 @@ part_prepare() {
 	go mod tidy -diff >/dev/null 2>&1 || true
 	(cd tools && go mod tidy -diff >/dev/null 2>&1) || true
 	(cd fence/sqltest && go mod tidy -diff >/dev/null 2>&1) || true
-	for tool in staticcheck buf protoc-gen-go-grpc; do
+	for tool in staticcheck buf protoc-gen-go-grpc grpcurl; do
 		go tool -modfile=tools/go.mod -n "$tool" >/dev/null
 	done
 	go build ./...

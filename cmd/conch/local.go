@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -19,6 +20,13 @@ const noSocket = "none"
 // choice, a peer does without one that is taken.
 func serveLocal(peer *conch.Peer, o *peerOptions, warnings io.Writer) (io.Closer, error) {
 	server := service.New(peer)
+	if o.serve != "" {
+		l, err := local.ListenTCP(o.serve)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("--serve: %w", err), server.Close())
+		}
+		server.Serve(l)
+	}
 	path := o.socket
 	switch {
 	case path == noSocket:
@@ -33,7 +41,7 @@ func serveLocal(peer *conch.Peer, o *peerOptions, warnings io.Writer) (io.Closer
 	case err == nil:
 		server.Serve(l)
 	case o.socket != "":
-		return nil, fmt.Errorf("--socket: %w", err)
+		return nil, errors.Join(fmt.Errorf("--socket: %w", err), server.Close())
 	default:
 		fmt.Fprintf(warnings, "programs on this machine do not reach this peer: %v (--socket PATH, or --socket none)\n", err)
 	}

@@ -33,6 +33,7 @@ type peerOptions struct {
 	logFormat string
 	logLevel  string
 	socket    string
+	serve     string
 	section   sectionOptions
 }
 
@@ -53,6 +54,7 @@ func peerCommand() *cobra.Command {
 	o.addCluster(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.socket, "socket", "", "unix socket at which programs on this machine reach the peer (default: conch.sock in --dir, else "+local.DefaultSocket()+"); none turns it off")
+	f.StringVar(&o.serve, "serve", "", "serve programs at this address of the loopback, too, as in 127.0.0.1:7420: every user of this machine can then take locks")
 	f.BoolVar(&o.trace, "trace", false, "write every event to a trace, NAME.ndjson in --trace-dir")
 	f.StringVar(&o.TraceDir, "trace-dir", "", "directory for the trace, and turns it on (default: that of --dir)")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
@@ -141,6 +143,11 @@ func (o *peerOptions) check(cmd *cobra.Command) error {
 	if o.Listen != "" {
 		if _, _, err := net.SplitHostPort(o.Listen); err != nil {
 			return usage("--listen %q: write HOST:PORT", o.Listen)
+		}
+	}
+	if o.serve != "" {
+		if err := local.CheckTCP(o.serve); err != nil {
+			return usage("--serve: %w", err)
 		}
 	}
 	if o.Advertise != "" {

@@ -143,7 +143,7 @@ var homes = map[string]string{
 	"golang.org/x/sys":                  "./internal/clock ./internal/command",
 	"google.golang.org/genproto":        "./fence/fencegrpc",
 	"google.golang.org/grpc":            "./internal/transport ./internal/service ./fence/fencegrpc",
-	"google.golang.org/protobuf":        "./internal/transport ./internal/service ./client ./proto ./cmd/conch",
+	"google.golang.org/protobuf":        "./internal/transport ./internal/service ./internal/openapi ./client ./proto ./cmd/conch",
 }
 
 func atHome(from, to string) bool {

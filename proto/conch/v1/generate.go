@@ -3,3 +3,4 @@
 package conchv1
 
 //go:generate go tool -modfile=../../../tools/go.mod buf generate ../.. --template ../../buf.gen.yaml -o ../..
+//go:generate go run github.com/conchlock/conch/internal/openapi -root ../../..
