@@ -35,12 +35,12 @@ func addresses(t testing.TB, n int) conch.Peers {
 // cluster joins n peers, each of which serves programs at a socket.
 func cluster(t testing.TB, n int) (addrs []string) {
 	t.Helper()
-	_, addrs = peersOf(t, n)
+	_, addrs = peersOf(t, n, time.Second)
 	return addrs
 }
 
 // peersOf does so, and returns the peers, too.
-func peersOf(t testing.TB, n int) (list []*conch.Peer, addrs []string) {
+func peersOf(t testing.TB, n int, ttl time.Duration) (list []*conch.Peer, addrs []string) {
 	t.Helper()
 	peers := addresses(t, n)
 	dir, err := os.MkdirTemp("", "conch") // a socket's path is short
@@ -50,7 +50,7 @@ func peersOf(t testing.TB, n int) (list []*conch.Peer, addrs []string) {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	for i := range n {
 		name := fmt.Sprint("p", i)
-		peer, err := conch.Join(t.Context(), conch.Config{Name: name, Peers: peers, TTL: time.Second})
+		peer, err := conch.Join(t.Context(), conch.Config{Name: name, Peers: peers, TTL: ttl})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,17 +100,23 @@ func dial(t testing.TB, cfg client.Config) *client.Client {
 	return c
 }
 
+// suiteTTL is so long that a thousand callers at once on a busy machine cost no hold
+// its lease.
+const suiteTTL = 10 * time.Second
+
 // A client's mutexes do what a peer's do.
 func TestSuite(t *testing.T) {
 	mutextest.Suite(t, func(t *testing.T, n int) (list []mutextest.Source) {
-		for _, addr := range cluster(t, n) {
+		_, addrs := peersOf(t, n, suiteTTL)
+		for _, addr := range addrs {
 			list = append(list, dial(t, client.Config{Addr: addr}))
 		}
 		return list
 	})
 	t.Run("at one peer", func(t *testing.T) {
 		mutextest.Suite(t, func(t *testing.T, n int) (list []mutextest.Source) {
-			addr := cluster(t, 1)[0]
+			_, addrs := peersOf(t, 1, suiteTTL)
+			addr := addrs[0]
 			for range n {
 				list = append(list, dial(t, client.Config{Addr: addr}))
 			}

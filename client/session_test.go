@@ -244,7 +244,7 @@ func (p *proxy) cut(shut bool) {
 
 // A broken connection costs neither a hold nor a place in the queue.
 func TestBrokenConnection(t *testing.T) {
-	peers, addrs := peersOf(t, 1)
+	peers, addrs := peersOf(t, 1, time.Second)
 	addr := addrs[0]
 	p, through := newProxy(t, addr)
 	ours, theirs := dial(t, client.Config{Addr: through}), dial(t, client.Config{Addr: addr})
