@@ -109,7 +109,7 @@ func (s *session) code(want int) {
 // TestInterruptTyped: Ctrl-C and Ctrl-\ go to the command, once.
 func TestInterruptTyped(t *testing.T) {
 	s := startShell(t)
-	s.typed("$run bash -c 'n=0; trap \"echo INT\" INT; trap \"echo QUIT; exit 5\" QUIT; echo rea\"\"dy; while :; do read -r x; echo \"got $x\"; done'\n")
+	s.typed("$run bash -c 'n=0; trap \"echo INT\" INT; trap \"echo QUIT; exit 5\" QUIT; echo rea\"\"dy; while :; do read -t 0.2 -r x && echo \"got $x\"; done'\n")
 	s.expect("ready\r\n")
 	for range 3 {
 		s.typed("\x03")
