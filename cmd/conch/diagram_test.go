@@ -66,6 +66,9 @@ func TestDiagram(t *testing.T) {
 
 // TestWideDiagram wants room for the labels of many peers.
 func TestWideDiagram(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds; leave out -short")
+	}
 	for peers, want := range map[int]string{3: `width="760"`, 9: `width="760"`, 20: `width="1200"`} {
 		dir := writeRun(t, tracetest.Play(tracetest.Config{Seed: 2, Peers: peers, Entries: 1}))
 		path := filepath.Join(t.TempDir(), "run.svg")

@@ -80,6 +80,9 @@ func (r *lockRun) end() int {
 
 // The command's exit code is conch lock's, and its environment says what it holds.
 func TestLockExitCodes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds; leave out -short")
+	}
 	t.Parallel()
 	_, addr := alone(t)
 	self := os.Args[0]
@@ -184,6 +187,9 @@ func TestLockKilled(t *testing.T) {
 
 // A peer that is gone, or hangs, costs the command its lock: it is ended in time.
 func TestLockLost(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds; leave out -short")
+	}
 	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP} {
 		peer, addr := alone(t)

@@ -75,6 +75,9 @@ func TestPythonIsShort(t *testing.T) {
 // A Python program holds a lock for much longer than a lease lasts, with a token that
 // grows, and gives it back; who waits too long is told.
 func TestPythonLocks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds; leave out -short")
+	}
 	t.Parallel()
 	_, addr := alone(t)
 	p := startPython(t, addr, `
@@ -121,6 +124,9 @@ except ConchError as e: print(e.code)
 
 // A Python program whose peer is killed, or hangs, is told before the lease ends.
 func TestPythonLost(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds; leave out -short")
+	}
 	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP} {
 		peer, addr := alone(t)
