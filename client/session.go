@@ -44,6 +44,7 @@ func (s *session) over() bool {
 func (s *session) keepAlive() {
 	timer := time.NewTimer(s.next())
 	defer timer.Stop()
+	pause := retryMin // before the next attempt, while nobody answers
 	for {
 		select {
 		case <-timer.C:
@@ -55,16 +56,18 @@ func (s *session) keepAlive() {
 		case <-s.c.ctx.Done():
 			return
 		}
-		pause := retryMin
 		switch err := s.refresh(s.c.ctx); {
 		case err == nil:
-			pause = s.next()
+			pause = retryMin
+			timer.Reset(s.next())
 		case connect.CodeOf(err) == connect.CodeNotFound:
 			s.c.forget(s)
 			s.lose(fmt.Errorf("%w: the peer has ended the session: it heard nothing for %s, or was started again", conch.ErrLost, s.ttl))
 			return
+		default:
+			timer.Reset(pause)
+			pause = min(2*pause, retryMax)
 		}
-		timer.Reset(pause)
 	}
 }
 
@@ -119,7 +122,7 @@ func until(l *conchv1.Lease) algo.Instant {
 
 // hold takes over a lease that was granted.
 func (s *session) hold(ctx context.Context, l *conchv1.Lease) (*hold, error) {
-	h := &hold{s: s, lock: l.GetLock(), token: algo.Token(l.GetToken()), since: clock.Now(), deadline: until(l), done: make(chan struct{})}
+	h := &hold{s: s, lock: l.GetLock(), token: algo.Token(l.GetToken()), since: clock.Now(), deadline: until(l)}
 	h.ctx, h.end = context.WithCancelCause(context.Background())
 	s.mu.Lock()
 	if s.ended {
@@ -218,7 +221,6 @@ type hold struct {
 	since algo.Instant // when it was told
 	ctx   context.Context
 	end   context.CancelCauseFunc
-	done  chan struct{}
 
 	// Guarded by s.mu.
 	deadline algo.Instant

@@ -195,6 +195,7 @@ type proxy struct {
 	mu    sync.Mutex
 	conns []net.Conn
 	shut  bool
+	tries int // while it was shut
 }
 
 func newProxy(t *testing.T, to string) (*proxy, string) {
@@ -222,6 +223,7 @@ func (p *proxy) carry(near net.Conn) {
 	far, err := net.Dial("unix", p.to)
 	p.mu.Lock()
 	if err != nil || p.shut {
+		p.tries++
 		p.mu.Unlock()
 		near.Close()
 		return
@@ -333,6 +335,11 @@ func TestCutOff(t *testing.T) {
 	if hold.Context().Err() == nil {
 		t.Error("two believe that they are inside")
 	}
+	p.mu.Lock()
+	if p.tries > 25 { // in a second: often at first, then less and less
+		t.Errorf("the peer that does not answer was called %d times", p.tries)
+	}
+	p.mu.Unlock()
 	if err := hold.Unlock(); !errors.Is(err, conch.ErrLost) {
 		t.Errorf("Unlock: %v", err)
 	}
