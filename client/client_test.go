@@ -42,6 +42,13 @@ func cluster(t testing.TB, n int) (addrs []string) {
 // peersOf does so, and returns the peers, too.
 func peersOf(t testing.TB, n int, ttl time.Duration) (list []*conch.Peer, addrs []string) {
 	t.Helper()
+	list, _, addrs = serving(t, n, ttl)
+	return list, addrs
+}
+
+// serving returns their servers, too.
+func serving(t testing.TB, n int, ttl time.Duration) (list []*conch.Peer, servers []*service.Server, addrs []string) {
+	t.Helper()
 	peers := addresses(t, n)
 	dir, err := os.MkdirTemp("", "conch") // a socket's path is short
 	if err != nil {
@@ -69,9 +76,9 @@ func peersOf(t testing.TB, n int, ttl time.Duration) (list []*conch.Peer, addrs 
 				t.Errorf("close %s: %v", name, err)
 			}
 		})
-		list, addrs = append(list, peer), append(addrs, "unix:"+path)
+		list, servers, addrs = append(list, peer), append(servers, server), append(addrs, "unix:"+path)
 	}
-	return list, addrs
+	return list, servers, addrs
 }
 
 // awaitWaiters returns when so many wait for a lock at a peer.

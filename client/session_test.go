@@ -15,7 +15,9 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/client"
+	"github.com/conchlock/conch/internal/clock"
 	"github.com/conchlock/conch/internal/local"
 	conchv1 "github.com/conchlock/conch/proto/conch/v1"
 	"github.com/conchlock/conch/proto/conch/v1/conchv1connect"
@@ -350,5 +352,56 @@ func TestCutOff(t *testing.T) {
 	defer cancel()
 	if _, err := ours.Mutex("x").Lock(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Lock without a peer: %v", err)
+	}
+}
+
+// A peer that is closed in good order gives nobody the lock while a client may believe
+// to have it: the client is told, and until it has given the lock back or its lease
+// has ended the peer waits.
+func TestPeerCloses(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		deaf bool // the client hears nothing of it
+	}{{"told", false}, {"deaf", true}} {
+		t.Run(c.name, func(t *testing.T) {
+			peers, servers, addrs := serving(t, 3, 3*time.Second) // longer than it takes to close
+			var believes func() bool
+			if c.deaf {
+				r := newRaw(t, addrs[0])
+				asked := clock.Now()
+				session, err := r.Open(t.Context(), &conchv1.OpenRequest{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				answer, err := r.Acquire(t.Context(), &conchv1.AcquireRequest{Session: session.GetSession(), RequestId: "1", Lock: "x", AskedNs: int64(asked)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				end := asked.Add(algo.Duration(answer.GetLease().GetLength().AsDuration()))
+				believes = func() bool { return clock.Now() < end }
+			} else {
+				hold, err := dial(t, client.Config{Addr: addrs[0]}).Mutex("x").Lock(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				believes = func() bool { return hold.Context().Err() == nil }
+				context.AfterFunc(hold.Context(), func() { hold.Unlock() }) // as a good program does
+			}
+			closed := make(chan error, 1)
+			go func() { closed <- errors.Join(servers[0].Close(), peers[0].Close()) }()
+			hold, err := peers[1].Mutex("x").Lock(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if believes() {
+				t.Errorf("the next one enters with token %d, and the client believes to be inside", hold.Token())
+			}
+			if err := hold.Unlock(); err != nil {
+				t.Error(err)
+			}
+			if err := <-closed; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -92,6 +92,7 @@ func (s *Server) Serve(l net.Listener) {
 // Close ends all calls, gives back what clients hold, and closes the listeners.
 func (s *Server) Close() error {
 	s.cancel()
+	s.sessions.drain()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	err := s.http.Shutdown(ctx)

@@ -29,10 +29,11 @@ const (
 type sessions struct {
 	peer *conch.Peer
 
-	mu     sync.Mutex
-	byID   map[string]*session
-	closed bool
-	wishes sync.WaitGroup // their goroutines
+	mu       sync.Mutex
+	byID     map[string]*session
+	closed   bool           // no client is told of a lease any more
+	released chan struct{}  // has room for a signal: a client has given something back
+	wishes   sync.WaitGroup // their goroutines
 }
 
 // session is a client that comes back to it. It ends when it has shown no sign of
@@ -63,6 +64,7 @@ type wish struct {
 	done            chan struct{}           // closed when hold or err is set
 	hold            *conch.Hold
 	err             error
+	told            algo.Instant // until when the client believes in the hold, at most
 }
 
 var (
@@ -74,7 +76,7 @@ var (
 )
 
 func newSessions(peer *conch.Peer) *sessions {
-	return &sessions{peer: peer, byID: make(map[string]*session)}
+	return &sessions{peer: peer, byID: make(map[string]*session), released: make(chan struct{}, 1)}
 }
 
 // open begins a session.
@@ -94,8 +96,20 @@ func (a *sessions) open(ttl time.Duration, label string) (*session, error) {
 	return s, nil
 }
 
-// find returns a session, which has shown a sign of life.
+// find returns a session, which has shown a sign of life. While the service is about
+// to close, clients hear that theirs has ended.
 func (a *sessions) find(id string, asked int64) (*session, error) {
+	a.mu.Lock()
+	closed := a.closed
+	a.mu.Unlock()
+	if closed {
+		return nil, errNoSession
+	}
+	return a.leaving(id, asked)
+}
+
+// leaving does so for who gives something back, which is heard until the end.
+func (a *sessions) leaving(id string, asked int64) (*session, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := a.byID[id]
@@ -146,10 +160,37 @@ func (s *session) end() {
 	}
 }
 
-// close ends all sessions, and waits until nothing of them is left.
+// drain tells no client of a lease any more, and waits until none believes in one: each
+// has given back what it had, or what it was told has ended. Only then may a hold be
+// given back that its client has not.
+func (a *sessions) drain() {
+	for {
+		a.mu.Lock()
+		a.closed = true
+		var until algo.Instant
+		for _, s := range a.byID {
+			for _, w := range s.wishes {
+				until = max(until, w.told)
+			}
+		}
+		a.mu.Unlock()
+		left := until.Sub(clock.Now())
+		if left <= 0 {
+			return
+		}
+		timer := time.NewTimer(time.Duration(left))
+		select {
+		case <-timer.C:
+		case <-a.released:
+		}
+		timer.Stop()
+	}
+}
+
+// close ends all sessions, and waits until nothing of them is left. It comes after
+// drain.
 func (a *sessions) close() {
 	a.mu.Lock()
-	a.closed = true
 	var all []*session
 	for _, s := range a.byID {
 		all = append(all, s)
@@ -256,6 +297,15 @@ func (s *session) cancelWish(id string) {
 	s.all.mu.Unlock()
 	if w != nil {
 		w.giveBack(errGivenUp)
+		s.all.signal()
+	}
+}
+
+// signal tells drain that something was given back.
+func (a *sessions) signal() {
+	select {
+	case a.released <- struct{}{}:
+	default:
 	}
 }
 
@@ -286,6 +336,7 @@ func (s *session) release(lock string, token conch.Token) (found bool, err error
 	}
 	err = w.hold.Unlock()
 	w.cancel(errGivenUp)
+	s.all.signal()
 	return true, err
 }
 
@@ -311,8 +362,8 @@ type lease struct {
 	length time.Duration
 }
 
-// leases lists what the session holds. Holds that have ended are given back, and are
-// not among them.
+// leases lists what the session holds. Holds that have ended are not among them. They
+// are not given back here: the client has the time until their leases end to stop in.
 func (s *session) leases() []lease {
 	s.all.mu.Lock()
 	var holds []*wish
@@ -324,26 +375,35 @@ func (s *session) leases() []lease {
 	s.all.mu.Unlock()
 	var list []lease
 	for _, w := range holds {
-		if w.hold.Context().Err() != nil {
+		if w.hold.Context().Err() == nil {
+			if l, told := s.lease(w); told {
+				list = append(list, l)
+			}
+		} else if w.hold.Deadline().Before(time.Now()) {
 			s.release(w.lock, w.hold.Token())
-			continue
 		}
-		list = append(list, s.lease(w))
 	}
 	return list
 }
 
-// lease says how long one hold lasts: until its own lease ends, or the session's.
-func (s *session) lease(w *wish) lease {
+// lease says how long one hold lasts: until its own lease ends, or the session's. It is
+// false if that is not to be told any more.
+func (s *session) lease(w *wish) (lease, bool) {
+	now := clock.Now() // before the wall clock: a pause in between makes the lease shorter, not longer
+	at := time.Now()
+	end := algo.Never
+	if deadline := w.hold.Deadline(); !deadline.IsZero() {
+		end = now.Add(algo.Duration(deadline.Sub(at)))
+	}
 	s.all.mu.Lock()
-	asked, got, until := s.asked, s.got, s.expires
-	s.all.mu.Unlock()
-	at, now := time.Now(), clock.Now()
+	defer s.all.mu.Unlock()
+	if s.all.closed || s.ended {
+		return lease{}, false
+	}
+	asked, got, until := s.asked, s.got, min(end, s.expires)
 	if asked == 0 {
 		got = now
 	}
-	if deadline := w.hold.Deadline(); !deadline.IsZero() {
-		until = min(until, now.Add(algo.Duration(deadline.Sub(at))))
-	}
-	return lease{lock: w.lock, token: w.hold.Token(), asked: asked, length: time.Duration(until.Sub(got))}
+	w.told = max(w.told, until)
+	return lease{lock: w.lock, token: w.hold.Token(), asked: asked, length: time.Duration(until.Sub(got))}, true
 }
