@@ -202,6 +202,9 @@ func (c *Client) Acquire(ctx context.Context, lock string, o locker.Options) (lo
 			return nil, cause(ctx, err)
 		case o.Try && connect.CodeOf(err) == connect.CodeDeadlineExceeded:
 			return nil, conch.ErrNotAcquired
+		case connect.CodeOf(err) == connect.CodeDeadlineExceeded && limited(ctx):
+			<-ctx.Done() // the peer was told of its deadline, and has a clock of its own
+			return nil, context.Cause(ctx)
 		case !temporary(err):
 			return nil, c.wire.Explain(err)
 		}
@@ -209,6 +212,12 @@ func (c *Client) Acquire(ctx context.Context, lock string, o locker.Options) (lo
 			return nil, cause(ctx, c.wire.Explain(err))
 		}
 	}
+}
+
+// limited says that ctx ends by time.
+func limited(ctx context.Context) bool {
+	_, ok := ctx.Deadline()
+	return ok
 }
 
 // Busy implements locker.Locker. The peer itself sees to it that a try ends soon.
