@@ -92,7 +92,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	if _, err := c.live(ctx); err != nil {
 		c.wire.Close()
-		return nil, fmt.Errorf("client: %w", err)
+		return nil, fmt.Errorf("client: %w", wire.Explain(err))
 	}
 	return c, nil
 }
@@ -111,8 +111,8 @@ func (c *Client) Close() error {
 		c.mu.Lock()
 		s := c.session
 		c.session = nil
+		c.cancel(conch.ErrClosed) // under mu: who starts something has looked, or will
 		c.mu.Unlock()
-		c.cancel(conch.ErrClosed)
 		c.work.Wait()
 		if s != nil {
 			s.lose(conch.ErrClosed)
@@ -169,7 +169,7 @@ func (c *Client) open(ctx context.Context) (*session, error) {
 	c.opening = nil
 	switch {
 	case err != nil:
-		return nil, c.wire.Explain(err)
+		return nil, err
 	case c.ctx.Err() != nil:
 		return nil, conch.ErrClosed // what was just opened ends by itself
 	}

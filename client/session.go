@@ -80,8 +80,11 @@ func (s *session) next() time.Duration {
 	for h := range s.holds {
 		next = min(next, time.Duration(h.deadline.Sub(now))/3)
 	}
-	return max(next, retryMin)
+	return max(next, nextMin)
 }
+
+// nextMin is the least time between two signs of life; the shortest leases are 100 ms.
+const nextMin = 5 * time.Millisecond
 
 // refresh shows one sign of life.
 func (s *session) refresh(ctx context.Context) error {
@@ -130,6 +133,7 @@ func (s *session) hold(ctx context.Context, l *conchv1.Lease) (*hold, error) {
 		return nil, errSession
 	}
 	s.holds[h] = true
+	h.term = h.deadline.Sub(clock.Now())
 	h.timer = time.AfterFunc(time.Hour, h.look)
 	s.mu.Unlock()
 	select {
@@ -224,6 +228,7 @@ type hold struct {
 
 	// Guarded by s.mu.
 	deadline algo.Instant
+	term     algo.Duration // the most that was ever left
 	timer    *time.Timer
 	why      error // why it has ended; nil while it lasts
 }
@@ -253,7 +258,7 @@ func (h *hold) look() {
 	if h.why != nil {
 		return
 	}
-	left := time.Duration(h.deadline.Sub(clock.Now())) - margin(h.s.ttl)
+	left := time.Duration(h.deadline.Sub(clock.Now())) - margin(min(h.s.ttl, time.Duration(h.term)))
 	if left <= 0 {
 		h.finish(fmt.Errorf("%w: its lease ends, and was not renewed in time", conch.ErrLost))
 		return
@@ -264,6 +269,7 @@ func (h *hold) look() {
 // extend lets it last longer. s.mu is held.
 func (h *hold) extend(deadline algo.Instant) {
 	h.deadline = max(h.deadline, deadline)
+	h.term = max(h.term, h.deadline.Sub(clock.Now()))
 }
 
 // finish ends it for its caller. Only the first cause counts. s.mu is held.

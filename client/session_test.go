@@ -159,6 +159,33 @@ func TestWait(t *testing.T) {
 	r.acquire(s, "1", "x")
 }
 
+// A wish that two calls wait for is not given up because the time of one is over, and
+// a wish that waits for longer than the session lasts keeps it alive.
+func TestTwoCalls(t *testing.T) {
+	peers, addrs := peersOf(t, 1, time.Second)
+	hold, err := dial(t, client.Config{Addr: addrs[0]}).Mutex("x").Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRaw(t, addrs[0])
+	s := r.open()
+	granted := make(chan *conchv1.Lease, 1)
+	go func() { granted <- r.acquire(s, "1", "x") }()
+	awaitWaiters(t, peers[0], "x", 1)
+	if _, err := r.Acquire(t.Context(), &conchv1.AcquireRequest{Session: s, RequestId: "1", Lock: "x", Wait: durationpb.New(1500 * time.Millisecond)}); connect.CodeOf(err) != connect.CodeDeadlineExceeded {
+		t.Errorf("the call with a limit: %v", err)
+	}
+	awaitWaiters(t, peers[0], "x", 1)
+	if err := hold.Unlock(); err != nil {
+		t.Error(err)
+	}
+	lease := <-granted
+	answer, err := r.KeepAlive(t.Context(), &conchv1.KeepAliveRequest{Session: s})
+	if err != nil || len(answer.GetLeases()) != 1 || answer.GetLeases()[0].GetToken() != lease.GetToken() {
+		t.Errorf("after the grant: %v, %v", answer, err)
+	}
+}
+
 // What is wrong with a request is said, and changes nothing.
 func TestBadRequests(t *testing.T) {
 	r := newRaw(t, cluster(t, 1)[0])

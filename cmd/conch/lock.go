@@ -86,6 +86,8 @@ func (o *lockOptions) check(cmd *cobra.Command, args []string) (name string, wor
 		return "", nil, usage("--wait %s: it cannot be negative; leave it out to wait for ever", o.wait)
 	case o.try && cmd.Flags().Changed("wait"):
 		return "", nil, usage("--try and --wait say different things: give one")
+	case o.peer.Name == "" && o.peer.TTL != 0 && (o.peer.TTL < time.Second || o.peer.TTL > time.Hour):
+		return "", nil, usage("--ttl %s: use 1s to 1h where the peer on this machine is asked", o.peer.TTL)
 	case o.killAfter < 0:
 		return "", nil, usage("--kill-after %s: it cannot be negative", o.killAfter)
 	}
@@ -137,6 +139,9 @@ func runLock(cmd *cobra.Command, o *lockOptions, args []string) error {
 		return errors.Join(o.notAcquired(cmd.Context(), name, err), from.Close())
 	}
 	handOverSignals(cmd.Context())
+	if cmd.Context().Err() != nil { // at the moment of the grant
+		return errors.Join(o.notAcquired(cmd.Context(), name, cmd.Context().Err()), hold.Unlock(), from.Close())
+	}
 	result := program.Run(context.WithoutCancel(cmd.Context()), hold, lockEnv+"="+name, fmt.Sprintf("%s=%d", tokenEnv, hold.Token()))
 	unlocked := hold.Unlock()
 	from.Close() // the lock was given back, and that is all this was about
@@ -146,8 +151,19 @@ func runLock(cmd *cobra.Command, o *lockOptions, args []string) error {
 // open opens what the lock is asked from.
 func (o *lockOptions) open(cmd *cobra.Command) (mutexes, error) {
 	if o.peer.Name == "" {
-		c, err := client.Dial(cmd.Context(), client.Config{Addr: o.local.addr, TTL: cmp.Or(o.peer.TTL, lockTTL), Label: o.label})
+		wire, err := o.local.dial()
 		if err != nil {
+			return nil, err
+		}
+		ctx, cancel := context.WithTimeoutCause(cmd.Context(), answerTime, fmt.Errorf("no answer within %s: is it stopped?", answerTime))
+		defer cancel()
+		c, err := client.Dial(ctx, client.Config{Addr: wire.Addr(), TTL: cmp.Or(o.peer.TTL, lockTTL), Label: o.label})
+		switch {
+		case err != nil && cmd.Context().Err() != nil:
+			return nil, exitError{exitInterrupted, errors.New("interrupted")}
+		case err != nil && ctx.Err() != nil:
+			return nil, exitError{exitNoPeer, fmt.Errorf("the peer at %s: %w", wire.Addr(), context.Cause(ctx))}
+		case err != nil:
 			return nil, exitError{exitNoPeer, errors.New(strings.TrimPrefix(err.Error(), "client: "))}
 		}
 		return c, nil

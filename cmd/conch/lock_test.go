@@ -109,7 +109,8 @@ func TestLockExitCodes(t *testing.T) {
 		{"x --code-lost 256 -- true", exitUsage, "", "an exit code is from 0 to 255"},
 		{"x --kill-after -1s -- true", exitUsage, "", "--kill-after -1s"},
 		{"x --addr unix:/nowhere -- true", exitNoPeer, "", "no peer answers at unix:/nowhere: start one with conch peer"},
-		{"x --addr nothing -- true", exitNoPeer, "", "write HOST:PORT"},
+		{"x --addr nothing -- true", exitUsage, "", "write HOST:PORT"},
+		{"x --ttl 100ms -- true", exitUsage, "", "--ttl 100ms: use 1s to 1h"},
 		{"\x01 -- true", exitUsage, "", "lock name"},
 	} {
 		args := strings.Split(tt.args, " ")

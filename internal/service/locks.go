@@ -133,15 +133,21 @@ func (l *locks) Acquire(ctx context.Context, r *conchv1.AcquireRequest) (*conchv
 	if err != nil {
 		return nil, refuse(err)
 	}
+	s.attach(w)
+	defer s.detach(w)
 	if err := s.await(ctx, w, l.done); err != nil {
 		if errors.Is(err, conch.ErrNotAcquired) {
-			s.cancelWish(r.GetRequestId())
+			s.timeOut(w)
 		}
 		return nil, refuse(err)
 	}
+	s.touch()
 	granted, told := s.lease(w)
-	if !told {
+	switch {
+	case !told && l.sessions.isClosed():
 		return nil, refuse(conch.ErrClosed)
+	case !told:
+		return nil, refuse(errGivenUp)
 	}
 	return &conchv1.AcquireResponse{Lease: granted.proto()}, nil
 }

@@ -65,6 +65,7 @@ type wish struct {
 	hold            *conch.Hold
 	err             error
 	told            algo.Instant // until when the client believes in the hold, at most
+	calls           int          // of Acquire that are about it, now
 }
 
 var (
@@ -129,6 +130,22 @@ func (s *session) live() {
 	s.timer.Reset(s.ttl)
 }
 
+// touch takes note of a sign of life.
+func (s *session) touch() {
+	s.all.mu.Lock()
+	defer s.all.mu.Unlock()
+	if !s.ended {
+		s.live()
+	}
+}
+
+// isClosed says that no client is told of a lease any more.
+func (a *sessions) isClosed() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.closed
+}
+
 // over says that the session's time is over, though its timer may be late. all.mu is
 // held.
 func (s *session) over() bool { return s.ended || s.attached == 0 && s.expires <= clock.Now() }
@@ -137,7 +154,7 @@ func (s *session) over() bool { return s.ended || s.attached == 0 && s.expires <
 func (s *session) expire() {
 	s.all.mu.Lock()
 	over := s.over()
-	if !over {
+	if !over && s.attached == 0 { // else the last call that leaves sets it
 		s.timer.Reset(max(time.Millisecond, time.Duration(s.expires.Sub(clock.Now()))))
 	}
 	s.all.mu.Unlock()
@@ -245,6 +262,9 @@ func (s *session) wait(ctx context.Context, w *wish, try bool) {
 		delete(s.wishes, w.id) // the same id may be tried again
 	}
 	late := err == nil && ctx.Err() != nil
+	if late {
+		w.hold, w.err = nil, context.Cause(ctx) // nobody may be told of it
+	}
 	close(w.done)
 	s.all.mu.Unlock()
 	if late {
@@ -264,18 +284,40 @@ func (w *wish) giveBack(why error) {
 	}
 }
 
-// await waits until a wish is granted, with the session alive all the while.
-func (s *session) await(ctx context.Context, w *wish, closing <-chan struct{}) error {
+// attach begins a call that is about a wish: until detach the session lives, and
+// nobody else gives the wish up because its time is over.
+func (s *session) attach(w *wish) {
 	s.all.mu.Lock()
+	defer s.all.mu.Unlock()
 	s.attached++
+	w.calls++
+}
+
+func (s *session) detach(w *wish) {
+	s.all.mu.Lock()
+	defer s.all.mu.Unlock()
+	w.calls--
+	if s.attached--; !s.ended {
+		s.live()
+	}
+}
+
+// timeOut gives a wish up because this call's time is over, unless another call still
+// waits for it, or the client knows already that it was granted.
+func (s *session) timeOut(w *wish) {
+	s.all.mu.Lock()
+	mine := s.wishes[w.id] == w && w.told == 0 && w.calls == 1
+	if mine {
+		delete(s.wishes, w.id)
+	}
 	s.all.mu.Unlock()
-	defer func() {
-		s.all.mu.Lock()
-		defer s.all.mu.Unlock()
-		if s.attached--; !s.ended {
-			s.live()
-		}
-	}()
+	if mine {
+		w.giveBack(errGivenUp)
+	}
+}
+
+// await waits until a wish is granted.
+func (s *session) await(ctx context.Context, w *wish, closing <-chan struct{}) error {
 	select {
 	case <-w.done:
 		return w.err
@@ -397,7 +439,7 @@ func (s *session) lease(w *wish) (lease, bool) {
 	}
 	s.all.mu.Lock()
 	defer s.all.mu.Unlock()
-	if s.all.closed || s.ended {
+	if s.all.closed || s.wishes[w.id] != w { // it may have been given up in this moment
 		return lease{}, false
 	}
 	asked, got, until := s.asked, s.got, min(end, s.expires)
