@@ -15,7 +15,7 @@ func (p PeerName) Check() error {
 		return fmt.Errorf("a peer needs a name")
 	}
 	if len(p) > 63 {
-		return fmt.Errorf("peer name %q has %d characters, at most 63 are allowed", p, len(p))
+		return fmt.Errorf("peer name %.20q... has %d characters, at most 63 are allowed", p, len(p))
 	}
 	for i := 0; i < len(p); i++ {
 		c := p[i]
