@@ -133,12 +133,9 @@ func (l *locks) Acquire(ctx context.Context, r *conchv1.AcquireRequest) (*conchv
 	if err != nil {
 		return nil, refuse(err)
 	}
-	s.attach(w)
-	defer s.detach(w)
-	if err := s.await(ctx, w, l.done); err != nil {
-		if errors.Is(err, conch.ErrNotAcquired) {
-			s.timeOut(w)
-		}
+	err = s.await(ctx, w, l.done)
+	defer s.detach(w, errors.Is(err, conch.ErrNotAcquired)) // after what is told of it
+	if err != nil {
 		return nil, refuse(err)
 	}
 	s.touch()

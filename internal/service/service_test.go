@@ -141,3 +141,37 @@ func (f *failing) Accept() (net.Conn, error) {
 	f.times--
 	return nil, f.err
 }
+
+// The last of the calls about a wish gives it up, if its time is over; none before.
+func TestLastCallGivesUp(t *testing.T) {
+	peer := join(t)
+	hold, err := peer.Mutex("x").Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hold.Unlock()
+	all := newSessions(peer)
+	defer all.close()
+	s, err := all.open(time.Minute, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var w *wish
+	for range 3 {
+		if w, err = s.want("1", "x", "", false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, c := range []struct{ late, there bool }{{true, true}, {false, true}, {true, false}} {
+		s.detach(w, c.late)
+		all.mu.Lock()
+		if there := s.wishes["1"] == w; there != c.there {
+			t.Errorf("after call %d of 3: there %v, want %v", i+1, there, c.there)
+		}
+		all.mu.Unlock()
+	}
+	<-w.done
+	if w.err == nil {
+		t.Error("granted, though it was given up")
+	}
+}

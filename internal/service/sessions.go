@@ -219,7 +219,7 @@ func (a *sessions) close() {
 	a.wishes.Wait()
 }
 
-// want opens a wish, or finds the one that has this id.
+// want opens a wish, or finds the one that has this id, and attaches the call to it.
 func (s *session) want(id, lock, label string, try bool) (*wish, error) {
 	a := s.all
 	a.mu.Lock()
@@ -234,6 +234,7 @@ func (s *session) want(id, lock, label string, try bool) (*wish, error) {
 		if w.lock != lock {
 			return nil, invalid("request_id %q is that of a wish for lock %q: take a new one for each", id, w.lock)
 		}
+		s.attach(w)
 		return w, nil
 	}
 	if len(s.wishes) >= maxWishes {
@@ -242,6 +243,7 @@ func (s *session) want(id, lock, label string, try bool) (*wish, error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	w := &wish{id: id, lock: lock, label: label, cancel: cancel, done: make(chan struct{})}
 	s.wishes[id] = w
+	s.attach(w)
 	a.wishes.Go(func() { s.wait(ctx, w, try) })
 	return w, nil
 }
@@ -285,33 +287,26 @@ func (w *wish) giveBack(why error) {
 }
 
 // attach begins a call that is about a wish: until detach the session lives, and
-// nobody else gives the wish up because its time is over.
+// nobody else gives the wish up because its time is over. all.mu is held.
 func (s *session) attach(w *wish) {
-	s.all.mu.Lock()
-	defer s.all.mu.Unlock()
 	s.attached++
 	w.calls++
 }
 
-func (s *session) detach(w *wish) {
+// detach ends the call. A call whose time is over gives the wish up, unless another
+// still waits for it, or the client knows already that it was granted.
+func (s *session) detach(w *wish, late bool) {
 	s.all.mu.Lock()
-	defer s.all.mu.Unlock()
 	w.calls--
 	if s.attached--; !s.ended {
 		s.live()
 	}
-}
-
-// timeOut gives a wish up because this call's time is over, unless another call still
-// waits for it, or the client knows already that it was granted.
-func (s *session) timeOut(w *wish) {
-	s.all.mu.Lock()
-	mine := s.wishes[w.id] == w && w.told == 0 && w.calls == 1
-	if mine {
+	last := late && w.calls == 0 && w.told == 0 && s.wishes[w.id] == w
+	if last {
 		delete(s.wishes, w.id)
 	}
 	s.all.mu.Unlock()
-	if mine {
+	if last {
 		w.giveBack(errGivenUp)
 	}
 }
