@@ -391,6 +391,7 @@ func TestPeerCloses(t *testing.T) {
 		deaf bool // the client hears nothing of it
 	}{{"told", false}, {"deaf", true}} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			peers, servers, addrs := serving(t, 3, 3*time.Second) // longer than it takes to close
 			var believes func() bool
 			if c.deaf {
