@@ -51,6 +51,7 @@ import (
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/algo/roster"
 	"github.com/conchlock/conch/discovery"
+	"github.com/conchlock/conch/internal/board"
 	"github.com/conchlock/conch/internal/node"
 	"github.com/conchlock/conch/internal/transport"
 )
@@ -177,10 +178,14 @@ type Peer struct {
 	name        algo.PeerName
 	addrs       Peers // those known beforehand
 	voters      []string
+	cluster     string
+	algorithm   string
 	listen      string
 	advertise   string
 	node        *node.Node
 	links       *transport.Transport
+	board       *board.Board
+	audit       *audit
 	search      discovery.Search // nil if all peers are known beforehand
 	incarnation algo.Incarnation
 	since       time.Time      // when it started
@@ -206,7 +211,7 @@ func Join(ctx context.Context, cfg Config) (*Peer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("conch: %w", err)
 	}
-	p := &Peer{name: algo.PeerName(cfg.Name), addrs: peers, voters: cfg.Voters, advertise: cfg.Advertise}
+	p := &Peer{name: algo.PeerName(cfg.Name), addrs: peers, voters: cfg.Voters, cluster: cfg.Cluster, algorithm: cfg.Algorithm, advertise: cfg.Advertise}
 	if err := p.start(ctx, cfg); err != nil {
 		for _, release := range slices.Backward(p.release) {
 			release()

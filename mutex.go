@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/internal/locker"
 	"github.com/conchlock/conch/internal/node"
+	"github.com/conchlock/conch/view"
 )
 
 // Errors, for errors.Is.
@@ -48,18 +46,31 @@ type Mutex struct {
 // that the token of a token ring rests somewhere, which takes some 200 bytes at
 // each of a few peers. At most 16384 locks can be held or wanted at one peer at
 // a time.
-func (p *Peer) Mutex(name string) *Mutex { return MutexOf(own{p.node}, name) }
+func (p *Peer) Mutex(name string) *Mutex { return MutexOf(own{p}, name) }
 
 // MutexOf is for package client, whose mutexes stand on a peer in another process.
 // Other programs call Peer.Mutex.
 func MutexOf(from locker.Locker, name string) *Mutex { return &Mutex{from: from, name: name} }
 
 // own is the peer in this process, as a mutex sees it.
-type own struct{ node *node.Node }
+type own struct{ peer *Peer }
 
 // Acquire implements locker.Locker.
 func (o own) Acquire(ctx context.Context, lock string, options locker.Options) (locker.Hold, error) {
-	h, err := o.node.Acquire(ctx, lock, options.Label)
+	about := node.About{Label: options.Label, Trace: options.Trace, ID: options.ID}
+	if options.Progress != nil {
+		if about.ID == 0 {
+			about.ID = locker.NewID()
+		}
+		defer options.Report(func(ctx context.Context, tell locker.Progress) {
+			o.peer.Watch(ctx, lock, func(v view.View) error {
+				l := v.Lock(lock)
+				tell(l.Place(v.Peer, about.ID), l)
+				return nil
+			})
+		})()
+	}
+	h, err := o.peer.node.Acquire(ctx, lock, about)
 	if err != nil {
 		return nil, err // not a nil *node.Hold
 	}
@@ -67,7 +78,7 @@ func (o own) Acquire(ctx context.Context, lock string, options locker.Options) (
 }
 
 // Busy implements locker.Locker.
-func (o own) Busy(_ context.Context, lock string) (bool, error) { return o.node.Busy(lock), nil }
+func (o own) Busy(_ context.Context, lock string) (bool, error) { return o.peer.node.Busy(lock), nil }
 
 // Option says more about a wish for a lock.
 type Option func(*locker.Options)
@@ -76,6 +87,22 @@ type Option func(*locker.Options)
 // most MaxLabel bytes of printable UTF-8.
 func WithLabel(text string) Option {
 	return func(o *locker.Options) { o.Label = text }
+}
+
+// WithTrace says in which span the caller waits for the lock and holds it, as the
+// traceparent header of W3C Trace Context does, to those who look: so the span of who
+// waits can be linked to that of who held it up. At most MaxLabel bytes.
+func WithTrace(traceparent string) Option {
+	return func(o *locker.Options) { o.Trace = traceparent }
+}
+
+// WithProgress has f told what the caller waits for: its place in the queue, from 1, or
+// 0 if that is not known, and what is known of the lock. It is told when the caller has
+// waited for a moment, and whenever something has changed, at most 20 times a second.
+// Calls come one after the other, from another goroutine; none is under way any more
+// when Lock returns, so f must not wait for the lock.
+func WithProgress(f func(place int, l view.Lock)) Option {
+	return func(o *locker.Options) { o.Progress = f }
 }
 
 // MaxLabel is the length of the longest label, in bytes.
@@ -103,7 +130,7 @@ func (m *Mutex) lock(ctx context.Context, options []Option, try bool) (*Hold, er
 	for _, set := range options {
 		set(&o)
 	}
-	if err := checkLabel(o.Label); err != nil {
+	if err := errors.Join(algo.CheckText("label", o.Label), algo.CheckText("trace", o.Trace)); err != nil {
 		return nil, fmt.Errorf("conch: lock %q: %w", m.name, err)
 	}
 	h, err := m.from.Acquire(ctx, m.name, o)
@@ -111,17 +138,6 @@ func (m *Mutex) lock(ctx context.Context, options []Option, try bool) (*Hold, er
 		return nil, fmt.Errorf("conch: lock %q: %w", m.name, err)
 	}
 	return &Hold{lock: m.name, hold: h}, nil
-}
-
-// checkLabel returns an error that says what is wrong with a label, if anything.
-func checkLabel(text string) error {
-	switch {
-	case len(text) > MaxLabel:
-		return fmt.Errorf("label %.20q... has %d bytes, at most %d are allowed", text, len(text), MaxLabel)
-	case !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return fmt.Errorf("label %q has characters that cannot be printed", text)
-	}
-	return nil
 }
 
 // tryFor is how long TryLock asks. Peers that do not want to give the lock away
@@ -196,6 +212,14 @@ func (h *Hold) Deadline() time.Time { return h.hold.Deadline() }
 // ends as soon as the program runs again, at the latest a second after that.
 // What a pause cannot be told from inside, the resource can tell by the token.
 func (h *Hold) Context() context.Context { return h.hold.Context() }
+
+// Asked returns a channel that is closed when somebody asks the holder to give way
+// (Peer.Ask, conch ask), or ends its hold (Peer.End). By default nothing comes of
+// being asked: a holder that can stop early waits for it.
+func (h *Hold) Asked() <-chan struct{} { return h.hold.Asked() }
+
+// AskedBy says who asked last, and why; both are empty as long as nobody has.
+func (h *Hold) AskedBy() (by, reason string) { return h.hold.AskedBy() }
 
 // Unlock ends the hold; the lock goes to who waits for it. The error is
 // ErrUnlocked if that was done before, and ErrClosed or ErrLost if the hold had

@@ -11,6 +11,7 @@ import (
 
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/algo/roster"
+	"github.com/conchlock/conch/internal/board"
 	"github.com/conchlock/conch/internal/clock"
 	"github.com/conchlock/conch/internal/node"
 	"github.com/conchlock/conch/internal/state"
@@ -80,8 +81,13 @@ func (p *Peer) start(ctx context.Context, cfg Config) error {
 		return errors.Join(err, links.Close())
 	}
 	p.watching.Go(func() { p.watch(outdated) })
+	p.audit = newAudit(cfg, logger)
+	seen := local{p.node, p.audit}
+	p.board = board.New(p.name, seen, links.Views())
+	links.Views().Answer(seen)
 	if finder := cfg.finder(); finder != nil {
 		if err := p.find(ctx, cfg, finder, logger); err != nil {
+			p.board.Close()
 			err = errors.Join(err, p.node.Close())
 			p.watching.Wait()
 			return err
@@ -209,6 +215,7 @@ func (p *Peer) Addr() string { return p.listen }
 // and lets others in. End that code, or wait for it, before you call Close.
 func (p *Peer) Close() error {
 	p.closing.Do(func() {
+		p.board.Close()
 		errs := []error{p.node.Close()}
 		p.watching.Wait()
 		for _, release := range slices.Backward(p.release) {
@@ -238,10 +245,12 @@ type Status struct {
 	Addr        string       `json:"addr"`             // the address at which the others reach it
 	Gossip      string       `json:"gossip,omitempty"` // the address at which it is found, if peers find each other
 	Voter       bool         `json:"voter"`            // its vote counts in quorums
-	Incarnation uint64       `json:"incarnation"`      // larger at each of its starts
-	Since       time.Time    `json:"since"`            // when it started
-	Peers       []PeerStatus `json:"peers"`            // the others, sorted by name
-	Locks       []LockStatus `json:"locks"`            // those held or wanted at this peer, sorted by name
+	Cluster     string       `json:"cluster"`
+	Algorithm   string       `json:"algorithm"`
+	Incarnation uint64       `json:"incarnation"` // larger at each of its starts
+	Since       time.Time    `json:"since"`       // when it started
+	Peers       []PeerStatus `json:"peers"`       // the others, sorted by name
+	Locks       []LockStatus `json:"locks"`       // those held or wanted at this peer, sorted by name
 	// Abstains is for how long yet, in nanoseconds, this peer grants nothing to
 	// anybody: after a start that did not follow a Close it may have forgotten
 	// what it had granted, and waits until that has expired.
@@ -281,7 +290,7 @@ func (p *Peer) voter(name string) bool { return slices.Contains(p.voters, name) 
 
 // Status returns what the peer knows now. It asks no other peer.
 func (p *Peer) Status() Status {
-	s := Status{Name: p.Name(), Listen: p.listen, Addr: p.advertise, Voter: p.voter(p.Name()), Incarnation: uint64(p.incarnation), Since: p.since}
+	s := Status{Name: p.Name(), Listen: p.listen, Addr: p.advertise, Voter: p.voter(p.Name()), Cluster: p.cluster, Algorithm: p.algorithm, Incarnation: uint64(p.incarnation), Since: p.since}
 	if p.search != nil {
 		s.Gossip = p.search.Addr()
 	}

@@ -34,17 +34,24 @@ const MaxLockName = 200
 // CheckLock returns an error that says what is wrong with the name of a lock,
 // if anything: it is 1 to MaxLockName bytes of printable UTF-8.
 func CheckLock(name string) error {
-	switch {
-	case name == "":
+	if name == "" {
 		return fmt.Errorf("a lock needs a name")
-	case len(name) > MaxLockName:
-		return fmt.Errorf("lock name %.20q... has %d bytes, at most %d are allowed", name, len(name), MaxLockName)
-	case !utf8.ValidString(name):
-		return fmt.Errorf("lock name %q is not valid UTF-8", name)
 	}
-	for _, r := range name {
+	return CheckText("lock name", name)
+}
+
+// CheckText does so for a text that people write for people, as a label is: it is at
+// most MaxLockName bytes of printable UTF-8. What says what it is.
+func CheckText(what, text string) error {
+	switch {
+	case len(text) > MaxLockName:
+		return fmt.Errorf("%s %.20q... has %d bytes, at most %d are allowed", what, text, len(text), MaxLockName)
+	case !utf8.ValidString(text):
+		return fmt.Errorf("%s %q is not valid UTF-8", what, text)
+	}
+	for _, r := range text {
 		if !unicode.IsPrint(r) {
-			return fmt.Errorf("lock name %q has a character that cannot be printed, %U", name, r)
+			return fmt.Errorf("%s %q has a character that cannot be printed, %U", what, text, r)
 		}
 	}
 	return nil

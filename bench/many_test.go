@@ -90,7 +90,7 @@ func acquire(b *testing.B, n *node.Node, locks, callers int, prefix string, leav
 	for range callers {
 		all.Go(func() {
 			for i := next.Add(1) - 1; i < int64(locks); i = next.Add(1) - 1 {
-				h, err := n.Acquire(b.Context(), fmt.Sprint(prefix, i), "")
+				h, err := n.Acquire(b.Context(), fmt.Sprint(prefix, i), node.About{})
 				if err != nil {
 					b.Error(err)
 					return

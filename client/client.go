@@ -37,6 +37,7 @@ import (
 	"github.com/conchlock/conch/internal/clock"
 	"github.com/conchlock/conch/internal/local"
 	"github.com/conchlock/conch/internal/locker"
+	"github.com/conchlock/conch/internal/viewcodec"
 	conchv1 "github.com/conchlock/conch/proto/conch/v1"
 	"github.com/conchlock/conch/proto/conch/v1/conchv1connect"
 )
@@ -243,7 +244,8 @@ func (c *Client) attempt(ctx context.Context, lock string, o locker.Options) (*h
 	if err != nil {
 		return nil, err
 	}
-	w := &conchv1.AcquireRequest{Session: s.id, RequestId: rand.Text(), Lock: lock, Try: o.Try, Label: o.Label}
+	w := &conchv1.AcquireRequest{Session: s.id, RequestId: rand.Text(), Lock: lock, Try: o.Try, Label: o.Label, Trace: o.Trace}
+	defer o.Report(func(ctx context.Context, tell locker.Progress) { c.progress(ctx, w, tell) })()
 	for pause := retryMin; ; pause = min(2*pause, retryMax) {
 		w.AskedNs = int64(clock.Now())
 		answer, err := c.calls.Acquire(ctx, w)
@@ -257,6 +259,25 @@ func (c *Client) attempt(ctx context.Context, lock string, o locker.Options) (*h
 		if !sleep(ctx, pause) { // the same wish, in its place
 			s.cancelWish(w.RequestId)
 			return nil, err
+		}
+	}
+}
+
+// progress tells what a wish waits for, as long as the peer says so.
+func (c *Client) progress(ctx context.Context, w *conchv1.AcquireRequest, tell locker.Progress) {
+	views := conchv1connect.NewViewsClient(connect.NewClient(c.wire))
+	for pause := retryMin; ; pause = min(2*pause, retryMax) {
+		stream, err := views.Watch(ctx, &conchv1.WatchViewRequest{Lock: w.Lock, Session: w.Session, RequestId: w.RequestId})
+		for err == nil {
+			var answer *conchv1.WatchViewResponse
+			if answer, err = stream.Receive(); err == nil {
+				pause = retryMin
+				v := viewcodec.Decode(answer.GetView())
+				tell(int(answer.GetPlace()), v.Lock(w.Lock))
+			}
+		}
+		if !temporary(err) || !sleep(ctx, pause) {
+			return
 		}
 	}
 }

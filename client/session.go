@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,9 +25,10 @@ type session struct {
 	done chan struct{} // closed when it has ended
 	news chan struct{} // tells keepAlive that there is a new hold
 
-	mu    sync.Mutex
-	holds map[*hold]bool
-	ended bool
+	mu        sync.Mutex
+	holds     map[*hold]bool
+	ended     bool
+	listening bool // for news of its holds
 }
 
 func (s *session) over() bool {
@@ -60,6 +62,7 @@ func (s *session) keepAlive() {
 		case err == nil:
 			pause = retryMin
 			timer.Reset(s.next())
+			s.listen()
 		case connect.CodeOf(err) == connect.CodeNotFound:
 			s.c.forget(s)
 			s.lose(fmt.Errorf("%w: the peer has ended the session: it heard nothing for %s, or was started again", conch.ErrLost, s.ttl))
@@ -95,26 +98,37 @@ func (s *session) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	leases := make(map[algo.Token]map[string]algo.Instant, len(answer.GetLeases()))
+	leases := make(map[algo.Token]map[string]*conchv1.Lease, len(answer.GetLeases()))
 	for _, l := range answer.GetLeases() {
 		t := algo.Token(l.GetToken())
 		if leases[t] == nil {
-			leases[t] = make(map[string]algo.Instant)
+			leases[t] = make(map[string]*conchv1.Lease)
 		}
-		leases[t][l.GetLock()] = until(l)
+		leases[t][l.GetLock()] = l
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for h := range s.holds {
-		switch deadline, held := leases[h.token][h.lock]; {
-		case held:
-			h.extend(deadline)
+		switch l := leases[h.token][h.lock]; {
+		case l != nil:
+			h.extend(until(l))
+			h.ask(l.GetAskedBy(), l.GetAskedReason())
 		case h.since < asked: // else the peer may have answered before it was granted
-			h.finish(fmt.Errorf("%w: the peer has lost it", conch.ErrLost))
+			h.finish(lost(h, answer.GetEnded()))
 			delete(s.holds, h)
 		}
 	}
 	return nil
+}
+
+// lost is why the peer says that a hold has ended.
+func lost(h *hold, ended []*conchv1.Ended) error {
+	for _, e := range ended {
+		if algo.Token(e.GetToken()) == h.token && e.GetLock() == h.lock {
+			return fmt.Errorf("%w%s", conch.ErrLost, strings.TrimPrefix(e.GetReason(), conch.ErrLost.Error()))
+		}
+	}
+	return fmt.Errorf("%w: the peer has lost it", conch.ErrLost)
 }
 
 // until is when a lease ends, by this program's clock.
@@ -125,7 +139,7 @@ func until(l *conchv1.Lease) algo.Instant {
 
 // hold takes over a lease that was granted.
 func (s *session) hold(ctx context.Context, l *conchv1.Lease) (*hold, error) {
-	h := &hold{s: s, lock: l.GetLock(), token: algo.Token(l.GetToken()), since: clock.Now(), deadline: until(l)}
+	h := &hold{s: s, lock: l.GetLock(), token: algo.Token(l.GetToken()), since: clock.Now(), deadline: until(l), asked: make(chan struct{})}
 	h.ctx, h.end = context.WithCancelCause(context.Background())
 	s.mu.Lock()
 	if s.ended {
@@ -230,7 +244,10 @@ type hold struct {
 	deadline algo.Instant
 	term     algo.Duration // the most that was ever left
 	timer    *time.Timer
-	why      error // why it has ended; nil while it lasts
+	why      error         // why it has ended; nil while it lasts
+	asked    chan struct{} // closed when by is set
+	by       string        // who has asked it to give way, last
+	reason   string
 }
 
 // Token implements locker.Hold.

@@ -190,6 +190,27 @@ func (p *Process) Abstains() algo.Instant {
 	return p.abstains
 }
 
+// Lent says to whom this voter has lent its vote for a lock, a candidate or whoever had
+// the token last, and until when; empty if to nobody.
+func (p *Process) Lent(lock string) (algo.PeerName, algo.Instant) {
+	l := p.locks[lock]
+	if l == nil || l.vote.term.IsZero() || l.vote.owner < 0 {
+		return "", 0
+	}
+	return p.names[l.vote.owner], l.vote.expiry
+}
+
+// Lends lists the locks for which it has lent its vote, in no order.
+func (p *Process) Lends() []string {
+	var list []string
+	for name, l := range p.locks {
+		if !l.vote.term.IsZero() {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
 // Wake implements algo.Process.
 func (p *Process) Wake() algo.Instant {
 	if len(p.wakes) == 0 {

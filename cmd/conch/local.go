@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -63,6 +65,20 @@ func (f *localFlags) dial() (*local.Wire, error) {
 		return nil, usage("--addr: %w", err)
 	}
 	return w, nil
+}
+
+// answerTime is how long a peer on this machine may take to answer.
+const answerTime = 5 * time.Second
+
+// within makes a call that has to be answered soon.
+func within[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, fmt.Errorf("no answer within %s: is it stopped?", answerTime))
+	defer cancel()
+	answer, err := call(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return answer, err
 }
 
 // noAnswer is a failed call as the end of a command.

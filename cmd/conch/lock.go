@@ -5,9 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"os/user"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 
@@ -39,6 +40,8 @@ type lockOptions struct {
 	codeNotAcquired int
 	codeLost        int
 	label           string
+	onAsk           string
+	askSignal       syscall.Signal // onAsk as a signal; 0: none
 }
 
 func lockCommand() *cobra.Command {
@@ -72,6 +75,7 @@ func lockCommand() *cobra.Command {
 	f.IntVar(&o.codeNotAcquired, "code-not-acquired", exitNotAcquired, "exit code if the lock was not acquired")
 	f.IntVar(&o.codeLost, "code-lost", exitLost, "exit code if the lock was lost")
 	f.StringVar(&o.label, "label", "", "who wants it and what for, to people who ask (default: user, machine, process and command)")
+	f.StringVar(&o.onAsk, "on-ask", "", "signal for the command when somebody asks it to give way (conch ask), as in TERM or USR1 (default: none)")
 	o.peer.addCluster(cmd)
 	return cmd
 }
@@ -102,6 +106,11 @@ func (o *lockOptions) check(cmd *cobra.Command, args []string) (name string, wor
 	if os.Getenv(lockEnv) == args[0] {
 		return "", nil, exitError{o.codeNotAcquired, fmt.Errorf("lock %q is held by the command that runs this one (%s): it would wait for itself", args[0], lockEnv)}
 	}
+	if o.onAsk != "" {
+		if o.askSignal, err = command.ParseSignal(o.onAsk); err != nil {
+			return "", nil, usage("--on-ask: %w", err)
+		}
+	}
 	o.try = o.try || cmd.Flags().Changed("wait") && o.wait == 0
 	return args[0], args[dash:], nil
 }
@@ -119,7 +128,8 @@ func runLock(cmd *cobra.Command, o *lockOptions, args []string) error {
 		return err
 	}
 	say := func(text string) { fmt.Fprintf(cmd.ErrOrStderr(), "conch lock: %s\n", text) }
-	spec := command.Spec{Args: words, Shell: o.shell, KillAfter: o.killAfter, Warn: say}
+	asks := make(chan syscall.Signal, 1)
+	spec := command.Spec{Args: words, Shell: o.shell, KillAfter: o.killAfter, Signals: asks, Warn: say}
 	program, err := spec.Resolve()
 	var unfit *command.StartError
 	if errors.As(err, &unfit) {
@@ -134,7 +144,7 @@ func runLock(cmd *cobra.Command, o *lockOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	hold, err := o.acquire(cmd.Context(), from.Mutex(name))
+	hold, err := o.acquire(cmd.Context(), from.Mutex(name), cmd.ErrOrStderr())
 	if err != nil {
 		return errors.Join(o.notAcquired(cmd.Context(), name, err), from.Close())
 	}
@@ -142,10 +152,35 @@ func runLock(cmd *cobra.Command, o *lockOptions, args []string) error {
 	if cmd.Context().Err() != nil { // at the moment of the grant
 		return errors.Join(o.notAcquired(cmd.Context(), name, cmd.Context().Err()), hold.Unlock(), from.Close())
 	}
+	listening := make(chan struct{})
+	go func() {
+		select {
+		case <-hold.Asked():
+			o.asked(hold, say, asks)
+		case <-listening:
+		}
+	}()
+	defer close(listening)
 	result := program.Run(context.WithoutCancel(cmd.Context()), hold, lockEnv+"="+name, fmt.Sprintf("%s=%d", tokenEnv, hold.Token()))
 	unlocked := hold.Unlock()
 	from.Close() // the lock was given back, and that is all this was about
-	return o.end(name, result, unlocked)
+	return o.end(hold, result, unlocked)
+}
+
+// asked tells the user, and the command, that somebody asks it to give way.
+func (o *lockOptions) asked(hold *conch.Hold, say func(string), asks chan<- syscall.Signal) {
+	if hold.Context().Err() != nil {
+		return // it was told to leave, and that is said at the end
+	}
+	by, reason := hold.AskedBy()
+	text := fmt.Sprintf("%s asks for lock %q", by, hold.Lock())
+	if reason != "" {
+		text += ": " + reason
+	}
+	say(text)
+	if o.askSignal != 0 {
+		asks <- o.askSignal
+	}
 }
 
 // open opens what the lock is asked from.
@@ -180,7 +215,7 @@ func (o *lockOptions) open(cmd *cobra.Command) (mutexes, error) {
 }
 
 // acquire waits for the lock, for as long as the flags say.
-func (o *lockOptions) acquire(ctx context.Context, m *conch.Mutex) (*conch.Hold, error) {
+func (o *lockOptions) acquire(ctx context.Context, m *conch.Mutex, out io.Writer) (*conch.Hold, error) {
 	if o.try {
 		return m.TryLock(ctx, conch.WithLabel(o.label))
 	}
@@ -189,7 +224,12 @@ func (o *lockOptions) acquire(ctx context.Context, m *conch.Mutex) (*conch.Hold,
 		ctx, cancel = context.WithTimeoutCause(ctx, o.wait, fmt.Errorf("%w within %s", conch.ErrNotAcquired, o.wait))
 		defer cancel()
 	}
-	return m.Lock(ctx, conch.WithLabel(o.label))
+	if !isTerminal(out) {
+		return m.Lock(ctx, conch.WithLabel(o.label))
+	}
+	line := newWaitLine(out, m.Name())
+	defer line.end()
+	return m.Lock(ctx, conch.WithLabel(o.label), conch.WithProgress(line.tell))
 }
 
 // notAcquired says why the command was not run.
@@ -207,14 +247,15 @@ func (o *lockOptions) notAcquired(ctx context.Context, name string, err error) e
 }
 
 // end turns what became of the command into the exit code.
-func (o *lockOptions) end(name string, r command.Result, unlocked error) error {
+func (o *lockOptions) end(hold *conch.Hold, r command.Result, unlocked error) error {
 	var left string
+	name := hold.Lock()
 	if len(r.Left) > 0 {
 		left = fmt.Sprintf("; these could not be ended: %v", r.Left)
 	}
 	switch {
 	case r.Lost, errors.Is(unlocked, conch.ErrLost): // perhaps before the command was started
-		return exitError{o.codeLost, fmt.Errorf("lock %q was lost while the command ran%s", name, left)}
+		return exitError{o.codeLost, fmt.Errorf("lock %q was lost while the command ran%s%s", name, why(hold), left)}
 	case r.Err != nil:
 		return exitError{r.Code, r.Err}
 	case unlocked != nil:
@@ -225,14 +266,18 @@ func (o *lockOptions) end(name string, r command.Result, unlocked error) error {
 	return nil
 }
 
+// why says, as the end of a sentence, why a hold has ended.
+func why(hold *conch.Hold) string {
+	cause := context.Cause(hold.Context())
+	if cause == nil || !errors.Is(cause, conch.ErrLost) {
+		return ""
+	}
+	return strings.TrimPrefix(cause.Error(), conch.ErrLost.Error())
+}
+
 // ownLabel says who runs which command, as far as a label can hold it.
 func ownLabel(words []string) string {
-	who := "somebody"
-	if u, err := user.Current(); err == nil {
-		who = u.Username
-	}
-	host, _ := os.Hostname()
-	text := fmt.Sprintf("%s@%s, process %d: %s", who, host, os.Getpid(), strings.Join(words, " "))
+	text := fmt.Sprintf("%s, process %d: %s", userAtHost(), os.Getpid(), strings.Join(words, " "))
 	text = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '

@@ -132,6 +132,7 @@ func rootCommand() *cobra.Command {
 	root.AddGroup(
 		&cobra.Group{ID: "see", Title: "See it work:"},
 		&cobra.Group{ID: "run", Title: "Run it:"},
+		&cobra.Group{ID: "steer", Title: "See and steer a running cluster:"},
 		&cobra.Group{ID: "judge", Title: "Understand what happened:"},
 	)
 	add := func(group string, cmd *cobra.Command) {
@@ -146,7 +147,12 @@ func rootCommand() *cobra.Command {
 	add("see", compareCommand())
 	add("run", peerCommand())
 	add("run", lockCommand())
-	add("run", peersCommand())
+	add("steer", statusCommand())
+	add("steer", locksCommand())
+	add("steer", whyCommand())
+	add("steer", peersCommand())
+	add("steer", askCommand())
+	add("steer", unlockCommand())
 	add("judge", checkCommand())
 	add("judge", explainCommand())
 	add("judge", diagramCommand())

@@ -43,9 +43,6 @@ func peersCommand() *cobra.Command {
 	return cmd
 }
 
-// answerTime is how long a peer on this machine may take to answer.
-const answerTime = 5 * time.Second
-
 func runPeers(cmd *cobra.Command, o *peersOptions) error {
 	wire, err := o.local.dial()
 	if err != nil {
@@ -56,12 +53,9 @@ func runPeers(cmd *cobra.Command, o *peersOptions) error {
 	if o.watch {
 		return o.watchPeers(ctx, calls, wire, out)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, fmt.Errorf("no answer within %s: is it stopped?", answerTime))
-	defer cancel()
-	answer, err := calls.Get(ctx, &conchv1.GetPeersRequest{})
-	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
+	answer, err := within(ctx, func(ctx context.Context) (*conchv1.GetPeersResponse, error) {
+		return calls.Get(ctx, &conchv1.GetPeersRequest{})
+	})
 	if err != nil {
 		return noAnswer(wire, err)
 	}

@@ -83,7 +83,7 @@ var rules = []rule{
 		wrong: func(from, to string) bool {
 			allowed := []string{
 				"./", "./algo", "./algo/roster", "./discovery", "./discovery/serf",
-				"./client", "./internal/command", "./internal/local", "./internal/service", "./proto/conch/v1", "./proto/conch/v1/conchv1connect",
+				"./client", "./internal/command", "./internal/local", "./internal/service", "./internal/viewcodec", "./proto/conch/v1", "./proto/conch/v1/conchv1connect", "./view",
 				"./docs", "./internal/check", "./internal/compare", "./internal/sim", "./internal/state", "./internal/trace", "./internal/trace/export",
 			}
 			return under(from, "./cmd") && local(to) && !under(to, "./cmd") && !under(to, "./internal/report") && !slices.Contains(allowed, to)
@@ -141,9 +141,10 @@ var homes = map[string]string{
 	"go.etcd.io/bbolt":                  "./internal/state",
 	"golang.org/x/image":                "./internal/report/document",
 	"golang.org/x/sys":                  "./internal/clock ./internal/command",
+	"golang.org/x/term":                 "./cmd/conch",
 	"google.golang.org/genproto":        "./fence/fencegrpc",
 	"google.golang.org/grpc":            "./internal/transport ./internal/service ./fence/fencegrpc",
-	"google.golang.org/protobuf":        "./internal/transport ./internal/service ./internal/openapi ./client ./proto ./cmd/conch",
+	"google.golang.org/protobuf":        "./internal/transport ./internal/service ./internal/viewcodec ./internal/openapi ./client ./proto ./cmd/conch",
 }
 
 func atHome(from, to string) bool {

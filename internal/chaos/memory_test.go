@@ -136,7 +136,7 @@ func (v *village) use(peer int, n *node.Node, random *rand.Rand) {
 		}
 		call := v.notes.now()
 		ctx, cancel := context.WithTimeout(v.t.Context(), patience)
-		hold, err := n.Acquire(ctx, "x", "")
+		hold, err := n.Acquire(ctx, "x", node.About{})
 		cancel()
 		if errors.Is(err, node.ErrClosed) {
 			return

@@ -60,6 +60,8 @@ type Spec struct {
 	// KillAfter is how long the command may take to end after SIGTERM, until
 	// SIGKILL. The end of the lease may leave it less. Zero: no SIGTERM.
 	KillAfter time.Duration
+	// Signals are sent to the command's group as they come; nil if none will.
+	Signals <-chan syscall.Signal
 	// Warn is told what the user should know meanwhile, in a line without an end of
 	// line. It must not block for long: nobody watches the lease until it returns.
 	Warn func(string)

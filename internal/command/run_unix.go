@@ -186,6 +186,8 @@ func (r *runner) loop(ctx context.Context) {
 		case <-r.children:
 		case s := <-r.signals:
 			r.handle(s.(syscall.Signal))
+		case s := <-r.spec.Signals:
+			r.send(s)
 		case <-ctxDone:
 			ctxDone = nil
 			r.handle(unix.SIGTERM)

@@ -4,9 +4,11 @@ package locker
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/view"
 )
 
 // Locker gives locks. Its methods are safe for concurrent use.
@@ -22,7 +24,45 @@ type Locker interface {
 // Options are what a caller may say of its wish.
 type Options struct {
 	Label string // shown to people who ask who holds it
+	Trace string // likewise: the span in which it waits, as in a traceparent header
 	Try   bool   // the caller will not wait for long: a peer elsewhere may say so at once
+	ID    uint64 // tells the caller apart in views, from NewID; 0 if nobody needs to
+	// Progress is told what the caller waits for; nil tells nobody.
+	Progress Progress
+}
+
+// Progress is told the caller's place in the queue, 0 if it is not known, and what is known
+// of the lock.
+type Progress func(place int, l view.Lock)
+
+var ids atomic.Uint64
+
+// NewID returns an ID that no other caller in this process has.
+func NewID() uint64 { return ids.Add(1) }
+
+// reportAfter is how long a caller waits before there is something to tell: most do not.
+const reportAfter = 50 * time.Millisecond
+
+// Report has watch tell the caller what it waits for, until the function that it returns
+// is called; that returns when nothing is told any more.
+func (o *Options) Report(watch func(ctx context.Context, tell Progress)) (end func()) {
+	if o.Progress == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-time.After(reportAfter):
+			watch(ctx, o.Progress)
+		case <-ctx.Done():
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // Hold is a lock that is held, until it ends.
@@ -34,6 +74,10 @@ type Hold interface {
 	// Context ends when the hold does, with the cause that Release returns; a margin
 	// before its lease can.
 	Context() context.Context
+	// Asked is closed when somebody has asked the holder to give way; AskedBy says
+	// who, last, and why.
+	Asked() <-chan struct{}
+	AskedBy() (by, reason string)
 	// Release gives the lock back. If the hold has ended before, it returns the
 	// cause: context.Canceled for an earlier Release, conch.ErrClosed or
 	// conch.ErrLost.

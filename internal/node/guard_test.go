@@ -38,7 +38,7 @@ func TestHangingDisk(t *testing.T) {
 			})
 			entered := make(chan error, 1)
 			go func() {
-				h, err := l.node.Acquire(t.Context(), "z", "")
+				h, err := l.node.Acquire(t.Context(), "z", node.About{})
 				if err == nil {
 					err = context.Cause(h.Context())
 				}

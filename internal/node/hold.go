@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/conchlock/conch/algo"
@@ -12,12 +13,12 @@ import (
 type Hold struct {
 	node  *Node
 	name  string // of the lock
-	label string // what its caller says of it
+	about About  // what its caller says of it
 
 	// Set when it begins, before anybody else sees it.
 	lock  *lock // nil until then
 	token algo.Token
-	since time.Time
+	since time.Time // before that: when its caller came
 
 	// Guarded by guard.mu.
 	deadline algo.Instant            // when its lease ends; Never without one
@@ -26,6 +27,15 @@ type Hold struct {
 	cause    error                   // why it has ended for its caller; nil if it has not
 	ctx      context.Context         // nil until somebody asks for it
 	end      context.CancelCauseFunc // of ctx
+	asked    *asked                  // nil until somebody asks it to give way, or to hear of that
+}
+
+// About is what a caller says of itself, for people who ask who holds a lock or waits
+// for it.
+type About struct {
+	Label string
+	Trace string // the span in which it waits or holds, as in a traceparent header
+	ID    uint64 // tells the callers of this peer apart; 0 if nobody needs to
 }
 
 // inside says that the process believes this hold to be inside: it has not been
@@ -94,8 +104,12 @@ func (n *Node) leave(h *Hold, cause error, e trace.Event) {
 	if cause != context.Canceled {
 		before = n.guard.finish(h, cause) // else it is the caller that leaves, and knows
 	}
-	if e.Kind == trace.Exit && before == errEnding {
+	switch {
+	case e.Kind != trace.Exit:
+	case before == errEnding:
 		e.Kind, e.Reason = trace.Lost, "its lease was about to end, and it has left"
+	case errors.Is(before, errForced):
+		e.Reason = "it was told to, and has left"
 	}
 	if n.step(algo.Input{Kind: algo.Release, Lock: h.name}, e) {
 		cause = errEnded

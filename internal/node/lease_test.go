@@ -199,7 +199,7 @@ func TestManyLeases(t *testing.T) {
 			h := l.acquire(fmt.Sprint(i))
 			entered := time.Now()
 			if i%3 == 0 {
-				wg.Go(func() { l.node.Acquire(t.Context(), fmt.Sprint(i), "") })
+				wg.Go(func() { l.node.Acquire(t.Context(), fmt.Sprint(i), node.About{}) })
 			}
 			if i%7 == 0 {
 				if err := h.Release(); err != nil {
@@ -237,7 +237,7 @@ func TestFloor(t *testing.T) {
 		}
 		full := errors.New("disk full")
 		l.disk.breakDown(full)
-		if _, err := l.node.Acquire(t.Context(), "y", ""); !errors.Is(err, full) || !errors.Is(err, node.ErrClosed) {
+		if _, err := l.node.Acquire(t.Context(), "y", node.About{}); !errors.Is(err, full) || !errors.Is(err, node.ErrClosed) {
 			t.Errorf("acquire: %v", err)
 		}
 		l.wantKinds("y", trace.Request)

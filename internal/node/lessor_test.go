@@ -139,7 +139,7 @@ func alone(t *testing.T) *leased { return lease(t, memory.NewNetwork(1, "a"), "a
 
 func (l *leased) acquire(lock string) *node.Hold {
 	l.t.Helper()
-	h, err := l.node.Acquire(l.t.Context(), lock, "")
+	h, err := l.node.Acquire(l.t.Context(), lock, node.About{})
 	if err != nil {
 		l.t.Fatal(err)
 	}

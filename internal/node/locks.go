@@ -19,6 +19,7 @@ type lock struct {
 	hold    *Hold     // nil if nobody here is inside
 	waiters []*waiter // in the order they came; the first one's request is open
 	asked   time.Time // when the open request was made
+	stamp   algo.Time // of the open request
 	told    time.Time // when it was last noted that it waits
 }
 
@@ -37,10 +38,10 @@ type waiter struct {
 
 // Acquire waits until this caller is inside the lock. When ctx ends first, the
 // error wraps its cause, says for whom this peer waited, and the caller
-// certainly is not inside. The label is for people who ask who is.
-func (n *Node) Acquire(ctx context.Context, name, label string) (*Hold, error) {
+// certainly is not inside.
+func (n *Node) Acquire(ctx context.Context, name string, about About) (*Hold, error) {
 	for {
-		w := &waiter{hold: Hold{node: n, name: name, label: label}}
+		w := &waiter{hold: Hold{node: n, name: name, about: about}}
 		if err := n.await(ctx, w); err != nil {
 			return nil, err
 		}
@@ -89,9 +90,12 @@ func (n *Node) enqueue(w *waiter) error {
 		l.name = w.hold.name
 		n.locks[l.name] = l
 	}
+	w.hold.since = n.at
 	l.waiters = append(l.waiters, w)
 	if l.hold == nil && len(l.waiters) == 1 {
 		n.ask(l)
+	} else {
+		n.stir(l.name)
 	}
 	if w.hold.lock == nil {
 		w.granted = make(chan struct{})
@@ -103,6 +107,7 @@ func (n *Node) enqueue(w *waiter) error {
 func (n *Node) ask(l *lock) {
 	l.asked = time.Now()
 	l.told = l.asked
+	l.stamp = n.clock.Now() + 1 // the step's
 	n.step(algo.Input{Kind: algo.Acquire, Lock: l.name}, trace.Event{Kind: trace.Request})
 }
 
@@ -141,6 +146,7 @@ func (n *Node) abandon(w *waiter, why error) error {
 	}
 	why = fmt.Errorf("%w%s", why, n.waitsFor(l))
 	l.waiters = slices.Delete(l.waiters, i, i+1)
+	n.stir(l.name)
 	if i == 0 && l.hold == nil && len(l.waiters) == 0 {
 		n.step(algo.Input{Kind: algo.Cancel, Lock: l.name}, trace.Event{Kind: trace.Cancel})
 	}

@@ -39,7 +39,7 @@ func TestTakenForGone(t *testing.T) {
 		bubble(t, "", func(t *testing.T) {
 			c := openCluster(t)
 			defer c.close()
-			hold, err := c.nodes["d"].Acquire(t.Context(), "x", "")
+			hold, err := c.nodes["d"].Acquire(t.Context(), "x", node.About{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -52,7 +52,7 @@ func TestTakenForGone(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			h, err := c.nodes["e"].Acquire(ctx, "x", "")
+			h, err := c.nodes["e"].Acquire(ctx, "x", node.About{})
 			switch {
 			case back && err == nil:
 				t.Errorf("e is inside with token %d, and so is d", h.Token())
@@ -74,7 +74,7 @@ func TestComingAndGoing(t *testing.T) {
 		c := openCluster(t)
 		defer c.close()
 		for range 3 {
-			hold, err := c.nodes["d"].Acquire(t.Context(), "x", "")
+			hold, err := c.nodes["d"].Acquire(t.Context(), "x", node.About{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -94,14 +94,15 @@ type Node struct {
 	event   trace.Event   // reused by every record
 	message trace.Message // likewise
 
-	recorded bool          // something, in this turn
-	now      algo.Instant  // the last reading of the clock
-	at       time.Time     // the wall clock's, just before; zero: none in this turn
-	read     bool          // and no step has been taken since
-	armed    algo.Instant  // when the timer fires, or earlier
-	vacant   []*lock       // whose hold was lost in this step
-	settling bool          // settle is at work
-	moved    chan struct{} // closed when something about the peers changes; nil if nobody waits for it
+	recorded bool                     // something, in this turn
+	now      algo.Instant             // the last reading of the clock
+	at       time.Time                // the wall clock's, just before; zero: none in this turn
+	read     bool                     // and no step has been taken since
+	armed    algo.Instant             // when the timer fires, or earlier
+	vacant   []*lock                  // whose hold was lost in this step
+	settling bool                     // settle is at work
+	moved    chan struct{}            // closed when something about the peers changes; nil if nobody waits for it
+	stirred  map[string]chan struct{} // likewise, about a lock, or, under "", about any
 }
 
 // peer is what the runtime knows of another peer.

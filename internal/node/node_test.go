@@ -38,7 +38,7 @@ func wait(d time.Duration) { <-time.After(d) }
 
 func (c *cluster) acquire(name algo.PeerName, lock string) *node.Hold {
 	c.t.Helper()
-	h, err := c.nodes[name].Acquire(c.t.Context(), lock, "")
+	h, err := c.nodes[name].Acquire(c.t.Context(), lock, node.About{})
 	if err != nil {
 		c.t.Fatalf("%s: %v", name, err)
 	}
@@ -66,7 +66,7 @@ func TestMutualExclusion(t *testing.T) {
 				for range 20 {
 					lock := []string{"x", "y"}[random.IntN(2)]
 					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(random.IntN(200))*time.Millisecond)
-					h, err := at.Acquire(ctx, lock, "")
+					h, err := at.Acquire(ctx, lock, node.About{})
 					cancel()
 					if errors.Is(err, context.DeadlineExceeded) {
 						continue
@@ -155,7 +155,7 @@ func TestGiveUp(t *testing.T) {
 		h := c.acquire("b", "x")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := c.nodes["a"].Acquire(ctx, "x", ""); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "waits for b") {
+		if _, err := c.nodes["a"].Acquire(ctx, "x", node.About{}); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "waits for b") {
 			t.Errorf("got %v, want a deadline exceeded that says: waits for b", err)
 		}
 		// The release's message takes 1 to 2 ms, so over these delays the grant
@@ -164,7 +164,7 @@ func TestGiveUp(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), d)
 			var wg sync.WaitGroup
 			wg.Go(func() {
-				if h, err := c.nodes["a"].Acquire(ctx, "x", ""); err == nil {
+				if h, err := c.nodes["a"].Acquire(ctx, "x", node.About{}); err == nil {
 					c.release(h)
 				}
 			})
@@ -186,7 +186,7 @@ func TestCloseAndRestart(t *testing.T) {
 		h := c.acquire("b", "x")
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if _, err := c.nodes["b"].Acquire(t.Context(), "x", ""); !errors.Is(err, node.ErrClosed) {
+			if _, err := c.nodes["b"].Acquire(t.Context(), "x", node.About{}); !errors.Is(err, node.ErrClosed) {
 				t.Errorf("a caller that waits at a closed peer gets %v", err)
 			}
 		})
@@ -201,7 +201,7 @@ func TestCloseAndRestart(t *testing.T) {
 		if err := h.Release(); !errors.Is(err, node.ErrClosed) {
 			t.Errorf("release after close: %v", err)
 		}
-		if _, err := c.nodes["b"].Acquire(t.Context(), "x", ""); !errors.Is(err, node.ErrClosed) {
+		if _, err := c.nodes["b"].Acquire(t.Context(), "x", node.About{}); !errors.Is(err, node.ErrClosed) {
 			t.Errorf("acquire after close: %v", err)
 		}
 		c.comeBack("b")
@@ -298,7 +298,7 @@ func TestCeilingCannotBeKept(t *testing.T) {
 		var err error
 		for i := 0; err == nil && i < 3000; i++ {
 			var other *node.Hold
-			if other, err = c.nodes["a"].Acquire(t.Context(), fmt.Sprint("y", i), ""); err == nil {
+			if other, err = c.nodes["a"].Acquire(t.Context(), fmt.Sprint("y", i), node.About{}); err == nil {
 				err = other.Release()
 			}
 		}
@@ -349,7 +349,7 @@ func TestCloseDuringGrant(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.node = n
-			h, err := n.Acquire(t.Context(), "x", "")
+			h, err := n.Acquire(t.Context(), "x", node.About{})
 			if err == nil {
 				err = h.Release()
 			}
@@ -368,7 +368,7 @@ func TestTooManyLocks(t *testing.T) {
 		var err error
 		for i := 0; err == nil; i++ {
 			var h *node.Hold
-			if h, err = c.nodes["a"].Acquire(t.Context(), fmt.Sprint("x", i), ""); err == nil {
+			if h, err = c.nodes["a"].Acquire(t.Context(), fmt.Sprint("x", i), node.About{}); err == nil {
 				holds = append(holds, h)
 			}
 		}
@@ -412,7 +412,7 @@ func TestFailedPeerIsDown(t *testing.T) {
 		wait(time.Second)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := c.nodes["b"].Acquire(ctx, "x", ""); err == nil || !strings.Contains(err.Error(), "a, which is down") {
+		if _, err := c.nodes["b"].Acquire(ctx, "x", node.About{}); err == nil || !strings.Contains(err.Error(), "a, which is down") {
 			t.Errorf("b waits: %v", err)
 		}
 	})
@@ -444,13 +444,13 @@ func TestEntryIsRecordedFirst(t *testing.T) {
 		c := newCluster(t, "relay", 2)
 		defer c.close()
 		wait(time.Second)
-		hold, err := c.nodes["a"].Acquire(t.Context(), "x", "")
+		hold, err := c.nodes["a"].Acquire(t.Context(), "x", node.About{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		entered, handed := make(chan error, 1), make(chan struct{})
 		go func() {
-			h, err := c.nodes["b"].Acquire(t.Context(), "x", "")
+			h, err := c.nodes["b"].Acquire(t.Context(), "x", node.About{})
 			entered <- err
 			if <-handed; err == nil {
 				h.Release()

@@ -58,7 +58,7 @@ func TestPauseAfterTheClockWasRead(t *testing.T) {
 	}
 	defer n.Close()
 
-	h, err := n.Acquire(t.Context(), "x", "")
+	h, err := n.Acquire(t.Context(), "x", node.About{})
 	if err != nil {
 		t.Fatal(err)
 	}

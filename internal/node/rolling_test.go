@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"github.com/conchlock/conch/internal/node"
 	"testing"
 	"time"
 )
@@ -23,7 +24,7 @@ func TestRollingRestarts(t *testing.T) {
 			c := newCluster(t, "relay", 3)
 			defer c.close()
 			wait(time.Second)
-			hold, err := c.nodes["a"].Acquire(t.Context(), "x", "")
+			hold, err := c.nodes["a"].Acquire(t.Context(), "x", node.About{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -38,7 +39,7 @@ func TestRollingRestarts(t *testing.T) {
 					wait(way.pause)
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-				if h, err := c.nodes["b"].Acquire(ctx, "x", ""); err == nil {
+				if h, err := c.nodes["b"].Acquire(ctx, "x", node.About{}); err == nil {
 					t.Errorf("b is inside with token %d, and so is a", h.Token())
 				}
 				cancel()

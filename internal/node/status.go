@@ -58,23 +58,33 @@ func (n *Node) Status() Status {
 	if a, ok := n.process.(abstainer); ok {
 		s.Abstains = time.Duration(max(0, a.Abstains().Sub(n.now)))
 	}
-	for _, name := range slices.Sorted(maps.Keys(n.peers)) {
-		p := n.peers[name]
-		if p.gone {
-			continue
-		}
-		s.Peers = append(s.Peers, PeerStatus{Name: name, Incarnation: p.incarnation, Up: p.up, Since: p.since, Reason: p.reason, Suspected: p.suspected})
-	}
+	s.Peers = n.peerStatus()
 	for _, name := range slices.Sorted(maps.Keys(n.locks)) {
 		l := n.locks[name]
 		ls := LockStatus{Name: name, Since: l.asked, Waiters: len(l.waiters), WaitsFor: n.missing(l)}
 		if l.hold != nil {
-			ls.Label = l.hold.label
+			ls.Label = l.hold.about.Label
 			ls.Held, ls.Token, ls.Since, ls.Deadline = true, l.hold.token, l.hold.since, wall(n.guard.deadline(l.hold), n.at, n.now)
 		}
 		s.Locks = append(s.Locks, ls)
 	}
 	return s
+}
+
+// PeerStatus is Status.Peers alone.
+func (n *Node) PeerStatus() []PeerStatus {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.peerStatus()
+}
+
+func (n *Node) peerStatus() (list []PeerStatus) {
+	for _, name := range slices.Sorted(maps.Keys(n.peers)) {
+		if p := n.peers[name]; !p.gone {
+			list = append(list, PeerStatus{Name: name, Incarnation: p.incarnation, Up: p.up, Since: p.since, Reason: p.reason, Suspected: p.suspected})
+		}
+	}
+	return list
 }
 
 // Busy says that somebody here holds or wants the lock.

@@ -113,6 +113,7 @@ func (n *Node) carryOut(in algo.Input) {
 		}
 	}
 	clear(n.out) // keep no message alive
+	n.stir(in.Lock)
 	n.settle()
 	n.arm()
 }

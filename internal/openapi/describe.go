@@ -18,7 +18,7 @@ info:
   description: |
     What a running peer (conch peer) offers to the programs on its machine, as JSON over
     HTTP. The same calls are there as gRPC. docs/service.md tells how they go together.
-    Calls that last, Peers.Watch, are not described here: they are streams.
+    Calls that last, those named Watch, are not described here: they are streams.
 servers:
   - url: http://localhost
     description: at the peer's unix socket, or at the address given as --serve
@@ -152,6 +152,8 @@ func kind(f protoreflect.FieldDescriptor) []string {
 		return []string{"type: boolean"}
 	case protoreflect.StringKind:
 		return []string{"type: string"}
+	case protoreflect.Uint32Kind:
+		return []string{"type: integer", "format: uint32"}
 	case protoreflect.Int64Kind:
 		return []string{"type: string", "format: int64"}
 	case protoreflect.Uint64Kind:

@@ -15,6 +15,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 
+	"github.com/conchlock/conch/internal/locker"
 	conchv1 "github.com/conchlock/conch/proto/conch/v1"
 )
 
@@ -92,7 +93,7 @@ func TestLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range maxWishes {
-		if _, err := s.want(fmt.Sprint(i), "x", "", false); err != nil {
+		if _, err := s.want(fmt.Sprint(i), "x", locker.Options{}); err != nil {
 			t.Fatal(err)
 		}
 	}

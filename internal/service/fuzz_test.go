@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/conchlock/conch/internal/locker"
 	conchv1 "github.com/conchlock/conch/proto/conch/v1"
 )
 
@@ -57,7 +58,7 @@ func FuzzLocks(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w, err := mine.want("held", "mine", "", false)
+		w, err := mine.want("held", "mine", locker.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"connectrpc.com/connect/v2"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/conchlock/conch"
 	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/internal/locker"
 	conchv1 "github.com/conchlock/conch/proto/conch/v1"
 )
 
@@ -37,6 +36,8 @@ func refuse(err error) error {
 		code = connect.CodeDeadlineExceeded
 	case errors.Is(err, conch.ErrClosed):
 		code = connect.CodeUnavailable
+	case errors.Is(err, errWatched):
+		code = connect.CodeAborted
 	case errors.Is(err, errGivenUp) || errors.Is(err, context.Canceled):
 		code = connect.CodeCanceled
 	case errors.Is(err, context.DeadlineExceeded):
@@ -53,16 +54,8 @@ func invalid(format string, args ...any) error {
 
 // checkText finds what is wrong with a text for people.
 func checkText(what, text string) error {
-	switch {
-	case len(text) > conch.MaxLabel:
-		return invalid("%s has %d bytes, at most %d are allowed", what, len(text), conch.MaxLabel)
-	case !utf8.ValidString(text):
-		return invalid("%s is not valid UTF-8", what)
-	}
-	for _, r := range text {
-		if !unicode.IsPrint(r) {
-			return invalid("%s has a character that cannot be printed, %U", what, r)
-		}
+	if err := algo.CheckText(what, text); err != nil {
+		return invalid("%v", err)
 	}
 	return nil
 }
@@ -93,14 +86,18 @@ func (l *locks) KeepAlive(_ context.Context, r *conchv1.KeepAliveRequest) (*conc
 		return nil, refuse(err)
 	}
 	answer := &conchv1.KeepAliveResponse{}
-	for _, x := range s.leases() {
+	leases, ended := s.leases()
+	for _, x := range leases {
 		answer.Leases = append(answer.Leases, x.proto())
+	}
+	for _, w := range ended {
+		answer.Ended = append(answer.Ended, &conchv1.Ended{Lock: w.lock, Token: uint64(w.hold.Token()), Reason: context.Cause(w.hold.Context()).Error()})
 	}
 	return answer, nil
 }
 
 func (x lease) proto() *conchv1.Lease {
-	return &conchv1.Lease{Lock: x.lock, Token: uint64(x.token), AskedNs: x.asked, Length: durationpb.New(x.length)}
+	return &conchv1.Lease{Lock: x.lock, Token: uint64(x.token), AskedNs: x.asked, Length: durationpb.New(x.length), AskedBy: x.by, AskedReason: x.reason}
 }
 
 // Close implements conchv1connect.LocksHandler.
@@ -129,7 +126,7 @@ func (l *locks) Acquire(ctx context.Context, r *conchv1.AcquireRequest) (*conchv
 	if label == "" {
 		label = s.label
 	}
-	w, err := s.want(r.GetRequestId(), r.GetLock(), label, r.GetTry())
+	w, err := s.want(r.GetRequestId(), r.GetLock(), locker.Options{Label: label, Trace: r.GetTrace(), Try: r.GetTry()})
 	if err != nil {
 		return nil, refuse(err)
 	}
@@ -160,7 +157,10 @@ func checkAcquire(r *conchv1.AcquireRequest) error {
 	if err := algo.CheckLock(r.GetLock()); err != nil {
 		return invalid("%v", err)
 	}
-	return checkText("label", r.GetLabel())
+	if err := checkText("label", r.GetLabel()); err != nil {
+		return err
+	}
+	return checkText("trace", r.GetTrace())
 }
 
 // Cancel implements conchv1connect.LocksHandler.

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -21,14 +22,14 @@ type peers struct {
 
 // Get implements conchv1connect.PeersHandler.
 func (p *peers) Get(context.Context, *conchv1.GetPeersRequest) (*conchv1.GetPeersResponse, error) {
-	return &conchv1.GetPeersResponse{Roll: roll(p.peer.Status(), time.Now())}, nil
+	return &conchv1.GetPeersResponse{Roll: roll(p.peer, time.Now())}, nil
 }
 
 // Watch implements conchv1connect.PeersHandler.
 func (p *peers) Watch(ctx context.Context, _ *conchv1.WatchPeersRequest, stream conchv1connect.PeersWatchServerStream) error {
 	for {
 		changed := p.peer.PeersChanged()
-		if err := stream.Send(&conchv1.WatchPeersResponse{Roll: roll(p.peer.Status(), time.Now())}); err != nil {
+		if err := stream.Send(&conchv1.WatchPeersResponse{Roll: roll(p.peer, time.Now())}); err != nil {
 			return err
 		}
 		select {
@@ -45,13 +46,19 @@ func (p *peers) Watch(ctx context.Context, _ *conchv1.WatchPeersRequest, stream 
 func unavailable() error { return connect.NewError(connect.CodeUnavailable, "the peer is closed") }
 
 // roll says who is there, as a peer knows it.
-func roll(s conch.Status, at time.Time) *conchv1.Roll {
+func roll(peer *conch.Peer, at time.Time) *conchv1.Roll {
+	s := peer.Status()
 	r := &conchv1.Roll{
-		Self:     &conchv1.Peer{Name: s.Name, Addr: s.Addr, Voter: s.Voter, Incarnation: s.Incarnation, Up: true, Since: timestamppb.New(s.Since)},
-		Listen:   s.Listen,
-		Gossip:   s.Gossip,
-		Abstains: durationpb.New(s.Abstains),
-		At:       timestamppb.New(at),
+		Cluster:   s.Cluster,
+		Algorithm: s.Algorithm,
+		Self:      &conchv1.Peer{Name: s.Name, Addr: s.Addr, Voter: s.Voter, Incarnation: s.Incarnation, Up: true, Since: timestamppb.New(s.Since)},
+		Listen:    s.Listen,
+		Gossip:    s.Gossip,
+		Abstains:  durationpb.New(s.Abstains),
+		At:        timestamppb.New(at),
+	}
+	if err := peer.Ready(); err != nil {
+		r.Unready = strings.TrimPrefix(err.Error(), conch.ErrNotReady.Error()+": ")
 	}
 	for _, o := range s.Peers {
 		p := &conchv1.Peer{

@@ -58,6 +58,7 @@ func New(peer *conch.Peer) *Server {
 	calls := connect.NewServer()
 	conchv1connect.RegisterPeersHandler(calls, &peers{peer: peer, done: s.ctx.Done()})
 	conchv1connect.RegisterLocksHandler(calls, &locks{sessions: s.sessions, done: s.ctx.Done()})
+	conchv1connect.RegisterViewsHandler(calls, &views{peer: peer, sessions: s.sessions, ctx: s.ctx})
 	(&health{peer: peer.Done(), done: s.ctx.Done()}).register(calls)
 	grpcreflect.Register(calls)
 	mux := http.NewServeMux()

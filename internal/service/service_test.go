@@ -18,6 +18,7 @@ import (
 
 	"github.com/conchlock/conch"
 	"github.com/conchlock/conch/internal/local"
+	"github.com/conchlock/conch/internal/locker"
 	"github.com/conchlock/conch/proto/conch/v1/conchv1connect"
 )
 
@@ -158,7 +159,7 @@ func TestLastCallGivesUp(t *testing.T) {
 	}
 	var w *wish
 	for range 3 {
-		if w, err = s.want("1", "x", "", false); err != nil {
+		if w, err = s.want("1", "x", locker.Options{}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/conchlock/conch"
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/internal/clock"
+	"github.com/conchlock/conch/internal/locker"
 )
 
 const (
@@ -54,23 +55,27 @@ type session struct {
 	timer    *time.Timer
 	asked    int64        // the client's clock, at its last request that said so
 	got      algo.Instant // when that came in
+	news     *news        // for the call that watches; nil if none does
+	unwatch  context.CancelCauseFunc
 	ended    bool
 }
 
 // wish is a lock that is wanted or held.
 type wish struct {
-	id, lock, label string
-	cancel          context.CancelCauseFunc // gives it up
-	done            chan struct{}           // closed when hold or err is set
-	hold            *conch.Hold
-	err             error
-	told            algo.Instant // until when the client believes in the hold, at most
-	calls           int          // of Acquire that are about it, now
+	id, lock string
+	options  locker.Options
+	cancel   context.CancelCauseFunc // gives it up
+	done     chan struct{}           // closed when hold or err is set
+	hold     *conch.Hold
+	err      error
+	told     algo.Instant // until when the client believes in the hold, at most
+	calls    int          // of Acquire that are about it, now
 }
 
 var (
 	errNoSession  = errors.New("no such session: it has ended, and so have its holds; open a new one")
 	errEnded      = errors.New("the session has ended")
+	errWatched    = errors.New("another call watches the session now")
 	errGivenUp    = errors.New("the wish was given up")
 	errManyWishes = fmt.Errorf("the session holds or wants %d locks, and that is the limit", maxWishes)
 	errManyOpen   = fmt.Errorf("%d programs have sessions with this peer, and that is the limit", maxSessions)
@@ -168,6 +173,9 @@ func (s *session) end() {
 	s.all.mu.Lock()
 	delete(s.all.byID, s.id)
 	s.ended = true
+	if s.unwatch != nil {
+		s.unwatch(errEnded)
+	}
 	s.timer.Stop()
 	wishes := s.wishes
 	s.wishes = nil
@@ -220,7 +228,7 @@ func (a *sessions) close() {
 }
 
 // want opens a wish, or finds the one that has this id, and attaches the call to it.
-func (s *session) want(id, lock, label string, try bool) (*wish, error) {
+func (s *session) want(id, lock string, o locker.Options) (*wish, error) {
 	a := s.all
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -241,22 +249,24 @@ func (s *session) want(id, lock, label string, try bool) (*wish, error) {
 		return nil, errManyWishes
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
-	w := &wish{id: id, lock: lock, label: label, cancel: cancel, done: make(chan struct{})}
+	o.ID = locker.NewID()
+	w := &wish{id: id, lock: lock, options: o, cancel: cancel, done: make(chan struct{})}
 	s.wishes[id] = w
 	s.attach(w)
-	a.wishes.Go(func() { s.wait(ctx, w, try) })
+	a.wishes.Go(func() { s.wait(ctx, w) })
 	return w, nil
 }
 
 // wait waits for a wish to be granted.
-func (s *session) wait(ctx context.Context, w *wish, try bool) {
+func (s *session) wait(ctx context.Context, w *wish) {
 	mutex := s.all.peer.Mutex(w.lock)
+	options := func(o *locker.Options) { *o = w.options }
 	var hold *conch.Hold
 	var err error
-	if try {
-		hold, err = mutex.TryLock(ctx, conch.WithLabel(w.label))
+	if w.options.Try {
+		hold, err = mutex.TryLock(ctx, options)
 	} else {
-		hold, err = mutex.Lock(ctx, conch.WithLabel(w.label))
+		hold, err = mutex.Lock(ctx, options)
 	}
 	s.all.mu.Lock()
 	w.hold, w.err = hold, err
@@ -267,11 +277,24 @@ func (s *session) wait(ctx context.Context, w *wish, try bool) {
 	if late {
 		w.hold, w.err = nil, context.Cause(ctx) // nobody may be told of it
 	}
+	if n := s.news; n != nil && w.hold != nil && !s.ended {
+		s.all.wishes.Go(func() { n.follow(hold) })
+	}
 	close(w.done)
 	s.all.mu.Unlock()
 	if late {
 		hold.Unlock() // it was given up at the very moment
 	}
+}
+
+// caller returns who a wish is in views; 0 if there is none of that id.
+func (s *session) caller(id string) uint64 {
+	s.all.mu.Lock()
+	defer s.all.mu.Unlock()
+	if w := s.wishes[id]; w != nil {
+		return w.options.ID
+	}
+	return 0
 }
 
 // giveBack ends a wish, or the hold it was granted.
@@ -393,15 +416,16 @@ func (s *session) held(lock string, token conch.Token) *wish {
 // lease is how long a hold of the session lasts from now on, by what the client
 // can count: from when its last request that carried its clock came in.
 type lease struct {
-	lock   string
-	token  conch.Token
-	asked  int64
-	length time.Duration
+	lock       string
+	token      conch.Token
+	asked      int64
+	length     time.Duration
+	by, reason string // who has asked the holder to give way
 }
 
-// leases lists what the session holds. Holds that have ended are not among them. They
+// leases lists what the session holds, and apart from that the holds that have ended. They
 // are not given back here: the client has the time until their leases end to stop in.
-func (s *session) leases() []lease {
+func (s *session) leases() (list []lease, ended []*wish) {
 	s.all.mu.Lock()
 	var holds []*wish
 	for _, w := range s.wishes {
@@ -410,17 +434,19 @@ func (s *session) leases() []lease {
 		}
 	}
 	s.all.mu.Unlock()
-	var list []lease
 	for _, w := range holds {
 		if w.hold.Context().Err() == nil {
 			if l, told := s.lease(w); told {
 				list = append(list, l)
 			}
-		} else if w.hold.Deadline().Before(time.Now()) {
+			continue
+		}
+		ended = append(ended, w)
+		if deadline := w.hold.Deadline(); !deadline.IsZero() && deadline.Before(time.Now()) {
 			s.release(w.lock, w.hold.Token())
 		}
 	}
-	return list
+	return list, ended
 }
 
 // lease says how long one hold lasts: until its own lease ends, or the session's. It is
@@ -442,5 +468,6 @@ func (s *session) lease(w *wish) (lease, bool) {
 		got = now
 	}
 	w.told = max(w.told, until)
-	return lease{lock: w.lock, token: w.hold.Token(), asked: asked, length: time.Duration(until.Sub(got))}, true
+	by, reason := w.hold.AskedBy()
+	return lease{lock: w.lock, token: w.hold.Token(), asked: asked, length: time.Duration(until.Sub(got)), by: by, reason: reason}, true
 }

@@ -72,6 +72,7 @@ type Transport struct {
 	peers    map[algo.PeerName]string
 	listener *listener
 	server   *grpc.Server
+	views    *Views
 	serving  chan struct{} // closed when server.Serve has returned; nil before Start
 }
 
@@ -99,6 +100,8 @@ func New(cfg Config) (*Transport, error) {
 		grpc.StaticConnWindowSize(window),
 	)
 	wire.RegisterPeersServer(t.server, &server{links: links})
+	t.views = newViews(cfg, links.Located)
+	wire.RegisterViewsServer(t.server, viewsServer{Views: t.views})
 	grpc_health_v1.RegisterHealthServer(t.server, health.NewServer())
 	reflection.Register(t.server)
 	return t, nil
@@ -206,17 +209,11 @@ func (t *Transport) Dial(ctx context.Context, _ algo.PeerName, addr string) (lin
 	if err != nil {
 		return nil, cause(err)
 	}
-	conn, err := grpc.NewClient("passthrough:///"+addr,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+	conn, err := grpc.NewClient("passthrough:///"+addr, append(dialOptions(),
 		grpc.WithContextDialer(once(tcp)),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxFrame), grpc.MaxCallSendMsgSize(maxFrame)),
-		grpc.WithDisableRetry(),
-		grpc.WithDisableServiceConfig(),
-		grpc.WithIdleTimeout(0),
-		grpc.WithNoProxy(),
 		grpc.WithStaticStreamWindowSize(window),
 		grpc.WithStaticConnWindowSize(window),
-	)
+	)...)
 	if err != nil {
 		tcp.Close()
 		return nil, err
@@ -227,6 +224,18 @@ func (t *Transport) Dial(ctx context.Context, _ algo.PeerName, addr string) (lin
 		return nil, plain(err)
 	}
 	return d, nil
+}
+
+// dialOptions are those of every connection to another peer.
+func dialOptions() []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxFrame), grpc.MaxCallSendMsgSize(maxFrame)),
+		grpc.WithDisableRetry(),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithIdleTimeout(0),
+		grpc.WithNoProxy(),
+	}
 }
 
 // once returns a dialer that has only this one connection to give.

@@ -185,6 +185,7 @@ type KeepAliveResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What the session holds. A lock that is not among them is not held any more.
 	Leases        []*Lease `protobuf:"bytes,1,rep,name=leases,proto3" json:"leases,omitempty"`
+	Ended         []*Ended `protobuf:"bytes,2,rep,name=ended,proto3" json:"ended,omitempty"` // those that have ended and were not given back yet, for a while
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -226,6 +227,74 @@ func (x *KeepAliveResponse) GetLeases() []*Lease {
 	return nil
 }
 
+func (x *KeepAliveResponse) GetEnded() []*Ended {
+	if x != nil {
+		return x.Ended
+	}
+	return nil
+}
+
+// Ended says why a hold has ended.
+type Ended struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lock          string                 `protobuf:"bytes,1,opt,name=lock,proto3" json:"lock,omitempty"`
+	Token         uint64                 `protobuf:"varint,2,opt,name=token,proto3" json:"token,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ended) Reset() {
+	*x = Ended{}
+	mi := &file_conch_v1_locks_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ended) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ended) ProtoMessage() {}
+
+func (x *Ended) ProtoReflect() protoreflect.Message {
+	mi := &file_conch_v1_locks_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ended.ProtoReflect.Descriptor instead.
+func (*Ended) Descriptor() ([]byte, []int) {
+	return file_conch_v1_locks_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Ended) GetLock() string {
+	if x != nil {
+		return x.Lock
+	}
+	return ""
+}
+
+func (x *Ended) GetToken() uint64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
+func (x *Ended) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // Lease says how long a hold lasts, unless it is renewed.
 type Lease struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -233,13 +302,15 @@ type Lease struct {
 	Token         uint64                 `protobuf:"varint,2,opt,name=token,proto3" json:"token,omitempty"`                    // the fencing token
 	AskedNs       int64                  `protobuf:"varint,3,opt,name=asked_ns,json=askedNs,proto3" json:"asked_ns,omitempty"` // of the request from which length counts
 	Length        *durationpb.Duration   `protobuf:"bytes,4,opt,name=length,proto3" json:"length,omitempty"`
+	AskedBy       string                 `protobuf:"bytes,5,opt,name=asked_by,json=askedBy,proto3" json:"asked_by,omitempty"` // who has asked the holder to give way, last, if somebody has
+	AskedReason   string                 `protobuf:"bytes,6,opt,name=asked_reason,json=askedReason,proto3" json:"asked_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_conch_v1_locks_proto_msgTypes[4]
+	mi := &file_conch_v1_locks_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -251,7 +322,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_conch_v1_locks_proto_msgTypes[4]
+	mi := &file_conch_v1_locks_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -264,7 +335,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_conch_v1_locks_proto_rawDescGZIP(), []int{4}
+	return file_conch_v1_locks_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Lease) GetLock() string {
@@ -295,6 +366,100 @@ func (x *Lease) GetLength() *durationpb.Duration {
 	return nil
 }
 
+func (x *Lease) GetAskedBy() string {
+	if x != nil {
+		return x.AskedBy
+	}
+	return ""
+}
+
+func (x *Lease) GetAskedReason() string {
+	if x != nil {
+		return x.AskedReason
+	}
+	return ""
+}
+
+type WatchSessionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchSessionRequest) Reset() {
+	*x = WatchSessionRequest{}
+	mi := &file_conch_v1_locks_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchSessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchSessionRequest) ProtoMessage() {}
+
+func (x *WatchSessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_conch_v1_locks_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchSessionRequest.ProtoReflect.Descriptor instead.
+func (*WatchSessionRequest) Descriptor() ([]byte, []int) {
+	return file_conch_v1_locks_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *WatchSessionRequest) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+type WatchSessionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchSessionResponse) Reset() {
+	*x = WatchSessionResponse{}
+	mi := &file_conch_v1_locks_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchSessionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchSessionResponse) ProtoMessage() {}
+
+func (x *WatchSessionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_conch_v1_locks_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchSessionResponse.ProtoReflect.Descriptor instead.
+func (*WatchSessionResponse) Descriptor() ([]byte, []int) {
+	return file_conch_v1_locks_proto_rawDescGZIP(), []int{7}
+}
+
 type CloseRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
@@ -304,7 +469,7 @@ type CloseRequest struct {
 
 func (x *CloseRequest) Reset() {
 	*x = CloseRequest{}
-	mi := &file_conch_v1_locks_proto_msgTypes[5]
+	mi := &file_conch_v1_locks_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -316,7 +481,7 @@ func (x *CloseRequest) String() string {
 func (*CloseRequest) ProtoMessage() {}
 
 func (x *CloseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_conch_v1_locks_proto_msgTypes[5]
+	mi := &file_conch_v1_locks_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -329,7 +494,7 @@ func (x *CloseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRequest.ProtoReflect.Descriptor instead.
 func (*CloseRequest) Descriptor() ([]byte, []int) {
-	return file_conch_v1_locks_proto_rawDescGZIP(), []int{5}
+	return file_conch_v1_locks_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CloseRequest) GetSession() string {
@@ -347,7 +512,7 @@ type CloseResponse struct {
 
 func (x *CloseResponse) Reset() {
 	*x = CloseResponse{}
-	mi := &file_conch_v1_locks_proto_msgTypes[6]
+	mi := &file_conch_v1_locks_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -359,7 +524,7 @@ func (x *CloseResponse) String() string {
 func (*CloseResponse) ProtoMessage() {}
 
 func (x *CloseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_conch_v1_locks_proto_msgTypes[6]
+	mi := &file_conch_v1_locks_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -372,7 +537,7 @@ func (x *CloseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseResponse.ProtoReflect.Descriptor instead.
 func (*CloseResponse) Descriptor() ([]byte, []int) {
-	return file_conch_v1_locks_proto_rawDescGZIP(), []int{6}
+	return file_conch_v1_locks_proto_rawDescGZIP(), []int{9}
 }
 
 type AcquireRequest struct {
@@ -384,13 +549,14 @@ type AcquireRequest struct {
 	Try           bool                   `protobuf:"varint,5,opt,name=try,proto3" json:"try,omitempty"`    // only if it is to be had soon: as TryLock of the library
 	Label         string                 `protobuf:"bytes,6,opt,name=label,proto3" json:"label,omitempty"` // who wants it and what for, for people: at most 200 bytes
 	AskedNs       int64                  `protobuf:"varint,7,opt,name=asked_ns,json=askedNs,proto3" json:"asked_ns,omitempty"`
+	Trace         string                 `protobuf:"bytes,8,opt,name=trace,proto3" json:"trace,omitempty"` // the span in which it waits and holds, as in a traceparent header: at most 200 bytes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AcquireRequest) Reset() {
 	*x = AcquireRequest{}
-	mi := &file_conch_v1_locks_proto_msgTypes[7]
+	mi := &file_conch_v1_locks_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -402,7 +568,7 @@ func (x *AcquireRequest) String() string {
 func (*AcquireRequest) ProtoMessage() {}
 
 func (x *AcquireRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_conch_v1_locks_proto_msgTypes[7]
+	mi := &file_conch_v1_locks_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -415,7 +581,7 @@ func (x *AcquireRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcquireRequest.ProtoReflect.Descriptor instead.
 func (*AcquireRequest) Descriptor() ([]byte, []int) {
-	return file_conch_v1_locks_proto_rawDescGZIP(), []int{7}
+	return file_conch_v1_locks_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AcquireRequest) GetSession() string {
@@ -467,6 +633,13 @@ func (x *AcquireRequest) GetAskedNs() int64 {
 	return 0
 }
 
+func (x *AcquireRequest) GetTrace() string {
+	if x != nil {
+		return x.Trace
+	}
+	return ""
+}
+
 type AcquireResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Lease         *Lease                 `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"`
@@ -476,7 +649,7 @@ type AcquireResponse struct {
 
 func (x *AcquireResponse) Reset() {
 	*x = AcquireResponse{}
-	mi := &file_conch_v1_locks_proto_msgTypes[8]
+	mi := &file_conch_v1_locks_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -488,7 +661,7 @@ func (x *AcquireResponse) String() string {
 func (*AcquireResponse) ProtoMessage() {}
 
 func (x *AcquireResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_conch_v1_locks_proto_msgTypes[8]
+	mi := &file_conch_v1_locks_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -501,7 +674,7 @@ func (x *AcquireResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcquireResponse.ProtoReflect.Descriptor instead.
 func (*AcquireResponse) Descriptor() ([]byte, []int) {
-	return file_conch_v1_locks_proto_rawDescGZIP(), []int{8}
+	return file_conch_v1_locks_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AcquireResponse) GetLease() *Lease {
@@ -521,7 +694,7 @@ type CancelRequest struct {
 
 func (x *CancelRequest) Reset() {
 	*x = CancelRequest{}
-	mi := &file_conch_v1_locks_proto_msgTypes[9]
+	mi := &file_conch_v1_locks_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -533,7 +706,7 @@ func (x *CancelRequest) String() string {
 func (*CancelRequest) ProtoMessage() {}
 
 func (x *CancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_conch_v1_locks_proto_msgTypes[9]
+	mi := &file_conch_v1_locks_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -546,7 +719,7 @@ func (x *CancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequest.ProtoReflect.Descriptor instead.
 func (*CancelRequest) Descriptor() ([]byte, []int) {
-	return file_conch_v1_locks_proto_rawDescGZIP(), []int{9}
+	return file_conch_v1_locks_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CancelRequest) GetSession() string {
@@ -571,7 +744,7 @@ type CancelResponse struct {
 
 func (x *CancelResponse) Reset() {
 	*x = CancelResponse{}
-	mi := &file_conch_v1_locks_proto_msgTypes[10]
+	mi := &file_conch_v1_locks_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -583,7 +756,7 @@ func (x *CancelResponse) String() string {
 func (*CancelResponse) ProtoMessage() {}
 
 func (x *CancelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_conch_v1_locks_proto_msgTypes[10]
+	mi := &file_conch_v1_locks_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -596,7 +769,7 @@ func (x *CancelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelResponse.ProtoReflect.Descriptor instead.
 func (*CancelResponse) Descriptor() ([]byte, []int) {
-	return file_conch_v1_locks_proto_rawDescGZIP(), []int{10}
+	return file_conch_v1_locks_proto_rawDescGZIP(), []int{13}
 }
 
 type ReleaseRequest struct {
@@ -610,7 +783,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_conch_v1_locks_proto_msgTypes[11]
+	mi := &file_conch_v1_locks_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -622,7 +795,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_conch_v1_locks_proto_msgTypes[11]
+	mi := &file_conch_v1_locks_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -635,7 +808,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_conch_v1_locks_proto_rawDescGZIP(), []int{11}
+	return file_conch_v1_locks_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ReleaseRequest) GetSession() string {
@@ -671,7 +844,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_conch_v1_locks_proto_msgTypes[12]
+	mi := &file_conch_v1_locks_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -683,7 +856,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_conch_v1_locks_proto_msgTypes[12]
+	mi := &file_conch_v1_locks_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -696,7 +869,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_conch_v1_locks_proto_rawDescGZIP(), []int{12}
+	return file_conch_v1_locks_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReleaseResponse) GetEnded() bool {
@@ -726,17 +899,27 @@ const file_conch_v1_locks_proto_rawDesc = "" +
 	"\x03ttl\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\"G\n" +
 	"\x10KeepAliveRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x19\n" +
-	"\basked_ns\x18\x02 \x01(\x03R\aaskedNs\"<\n" +
+	"\basked_ns\x18\x02 \x01(\x03R\aaskedNs\"c\n" +
 	"\x11KeepAliveResponse\x12'\n" +
-	"\x06leases\x18\x01 \x03(\v2\x0f.conch.v1.LeaseR\x06leases\"\x7f\n" +
+	"\x06leases\x18\x01 \x03(\v2\x0f.conch.v1.LeaseR\x06leases\x12%\n" +
+	"\x05ended\x18\x02 \x03(\v2\x0f.conch.v1.EndedR\x05ended\"I\n" +
+	"\x05Ended\x12\x12\n" +
+	"\x04lock\x18\x01 \x01(\tR\x04lock\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\x04R\x05token\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xbd\x01\n" +
 	"\x05Lease\x12\x12\n" +
 	"\x04lock\x18\x01 \x01(\tR\x04lock\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\x04R\x05token\x12\x19\n" +
 	"\basked_ns\x18\x03 \x01(\x03R\aaskedNs\x121\n" +
-	"\x06length\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06length\"(\n" +
+	"\x06length\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06length\x12\x19\n" +
+	"\basked_by\x18\x05 \x01(\tR\aaskedBy\x12!\n" +
+	"\fasked_reason\x18\x06 \x01(\tR\vaskedReason\"/\n" +
+	"\x13WatchSessionRequest\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\"\x16\n" +
+	"\x14WatchSessionResponse\"(\n" +
 	"\fCloseRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\"\x0f\n" +
-	"\rCloseResponse\"\xcf\x01\n" +
+	"\rCloseResponse\"\xe5\x01\n" +
 	"\x0eAcquireRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x1d\n" +
 	"\n" +
@@ -745,7 +928,8 @@ const file_conch_v1_locks_proto_rawDesc = "" +
 	"\x04wait\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x04wait\x12\x10\n" +
 	"\x03try\x18\x05 \x01(\bR\x03try\x12\x14\n" +
 	"\x05label\x18\x06 \x01(\tR\x05label\x12\x19\n" +
-	"\basked_ns\x18\a \x01(\x03R\aaskedNs\"8\n" +
+	"\basked_ns\x18\a \x01(\x03R\aaskedNs\x12\x14\n" +
+	"\x05trace\x18\b \x01(\tR\x05trace\"8\n" +
 	"\x0fAcquireResponse\x12%\n" +
 	"\x05lease\x18\x01 \x01(\v2\x0f.conch.v1.LeaseR\x05lease\"H\n" +
 	"\rCancelRequest\x12\x18\n" +
@@ -759,10 +943,11 @@ const file_conch_v1_locks_proto_rawDesc = "" +
 	"\x05token\x18\x03 \x01(\x04R\x05token\";\n" +
 	"\x0fReleaseResponse\x12\x14\n" +
 	"\x05ended\x18\x01 \x01(\bR\x05ended\x12\x12\n" +
-	"\x04lost\x18\x02 \x01(\bR\x04lost2\xfb\x02\n" +
+	"\x04lost\x18\x02 \x01(\bR\x04lost2\xc5\x03\n" +
 	"\x05Locks\x125\n" +
 	"\x04Open\x12\x15.conch.v1.OpenRequest\x1a\x16.conch.v1.OpenResponse\x12D\n" +
-	"\tKeepAlive\x12\x1a.conch.v1.KeepAliveRequest\x1a\x1b.conch.v1.KeepAliveResponse\x128\n" +
+	"\tKeepAlive\x12\x1a.conch.v1.KeepAliveRequest\x1a\x1b.conch.v1.KeepAliveResponse\x12H\n" +
+	"\x05Watch\x12\x1d.conch.v1.WatchSessionRequest\x1a\x1e.conch.v1.WatchSessionResponse0\x01\x128\n" +
 	"\x05Close\x12\x16.conch.v1.CloseRequest\x1a\x17.conch.v1.CloseResponse\x12>\n" +
 	"\aAcquire\x12\x18.conch.v1.AcquireRequest\x1a\x19.conch.v1.AcquireResponse\x12;\n" +
 	"\x06Cancel\x12\x17.conch.v1.CancelRequest\x1a\x18.conch.v1.CancelResponse\x12>\n" +
@@ -780,47 +965,53 @@ func file_conch_v1_locks_proto_rawDescGZIP() []byte {
 	return file_conch_v1_locks_proto_rawDescData
 }
 
-var file_conch_v1_locks_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_conch_v1_locks_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_conch_v1_locks_proto_goTypes = []any{
-	(*OpenRequest)(nil),         // 0: conch.v1.OpenRequest
-	(*OpenResponse)(nil),        // 1: conch.v1.OpenResponse
-	(*KeepAliveRequest)(nil),    // 2: conch.v1.KeepAliveRequest
-	(*KeepAliveResponse)(nil),   // 3: conch.v1.KeepAliveResponse
-	(*Lease)(nil),               // 4: conch.v1.Lease
-	(*CloseRequest)(nil),        // 5: conch.v1.CloseRequest
-	(*CloseResponse)(nil),       // 6: conch.v1.CloseResponse
-	(*AcquireRequest)(nil),      // 7: conch.v1.AcquireRequest
-	(*AcquireResponse)(nil),     // 8: conch.v1.AcquireResponse
-	(*CancelRequest)(nil),       // 9: conch.v1.CancelRequest
-	(*CancelResponse)(nil),      // 10: conch.v1.CancelResponse
-	(*ReleaseRequest)(nil),      // 11: conch.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),     // 12: conch.v1.ReleaseResponse
-	(*durationpb.Duration)(nil), // 13: google.protobuf.Duration
+	(*OpenRequest)(nil),          // 0: conch.v1.OpenRequest
+	(*OpenResponse)(nil),         // 1: conch.v1.OpenResponse
+	(*KeepAliveRequest)(nil),     // 2: conch.v1.KeepAliveRequest
+	(*KeepAliveResponse)(nil),    // 3: conch.v1.KeepAliveResponse
+	(*Ended)(nil),                // 4: conch.v1.Ended
+	(*Lease)(nil),                // 5: conch.v1.Lease
+	(*WatchSessionRequest)(nil),  // 6: conch.v1.WatchSessionRequest
+	(*WatchSessionResponse)(nil), // 7: conch.v1.WatchSessionResponse
+	(*CloseRequest)(nil),         // 8: conch.v1.CloseRequest
+	(*CloseResponse)(nil),        // 9: conch.v1.CloseResponse
+	(*AcquireRequest)(nil),       // 10: conch.v1.AcquireRequest
+	(*AcquireResponse)(nil),      // 11: conch.v1.AcquireResponse
+	(*CancelRequest)(nil),        // 12: conch.v1.CancelRequest
+	(*CancelResponse)(nil),       // 13: conch.v1.CancelResponse
+	(*ReleaseRequest)(nil),       // 14: conch.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),      // 15: conch.v1.ReleaseResponse
+	(*durationpb.Duration)(nil),  // 16: google.protobuf.Duration
 }
 var file_conch_v1_locks_proto_depIdxs = []int32{
-	13, // 0: conch.v1.OpenRequest.ttl:type_name -> google.protobuf.Duration
-	13, // 1: conch.v1.OpenResponse.ttl:type_name -> google.protobuf.Duration
-	4,  // 2: conch.v1.KeepAliveResponse.leases:type_name -> conch.v1.Lease
-	13, // 3: conch.v1.Lease.length:type_name -> google.protobuf.Duration
-	13, // 4: conch.v1.AcquireRequest.wait:type_name -> google.protobuf.Duration
-	4,  // 5: conch.v1.AcquireResponse.lease:type_name -> conch.v1.Lease
-	0,  // 6: conch.v1.Locks.Open:input_type -> conch.v1.OpenRequest
-	2,  // 7: conch.v1.Locks.KeepAlive:input_type -> conch.v1.KeepAliveRequest
-	5,  // 8: conch.v1.Locks.Close:input_type -> conch.v1.CloseRequest
-	7,  // 9: conch.v1.Locks.Acquire:input_type -> conch.v1.AcquireRequest
-	9,  // 10: conch.v1.Locks.Cancel:input_type -> conch.v1.CancelRequest
-	11, // 11: conch.v1.Locks.Release:input_type -> conch.v1.ReleaseRequest
-	1,  // 12: conch.v1.Locks.Open:output_type -> conch.v1.OpenResponse
-	3,  // 13: conch.v1.Locks.KeepAlive:output_type -> conch.v1.KeepAliveResponse
-	6,  // 14: conch.v1.Locks.Close:output_type -> conch.v1.CloseResponse
-	8,  // 15: conch.v1.Locks.Acquire:output_type -> conch.v1.AcquireResponse
-	10, // 16: conch.v1.Locks.Cancel:output_type -> conch.v1.CancelResponse
-	12, // 17: conch.v1.Locks.Release:output_type -> conch.v1.ReleaseResponse
-	12, // [12:18] is the sub-list for method output_type
-	6,  // [6:12] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	16, // 0: conch.v1.OpenRequest.ttl:type_name -> google.protobuf.Duration
+	16, // 1: conch.v1.OpenResponse.ttl:type_name -> google.protobuf.Duration
+	5,  // 2: conch.v1.KeepAliveResponse.leases:type_name -> conch.v1.Lease
+	4,  // 3: conch.v1.KeepAliveResponse.ended:type_name -> conch.v1.Ended
+	16, // 4: conch.v1.Lease.length:type_name -> google.protobuf.Duration
+	16, // 5: conch.v1.AcquireRequest.wait:type_name -> google.protobuf.Duration
+	5,  // 6: conch.v1.AcquireResponse.lease:type_name -> conch.v1.Lease
+	0,  // 7: conch.v1.Locks.Open:input_type -> conch.v1.OpenRequest
+	2,  // 8: conch.v1.Locks.KeepAlive:input_type -> conch.v1.KeepAliveRequest
+	6,  // 9: conch.v1.Locks.Watch:input_type -> conch.v1.WatchSessionRequest
+	8,  // 10: conch.v1.Locks.Close:input_type -> conch.v1.CloseRequest
+	10, // 11: conch.v1.Locks.Acquire:input_type -> conch.v1.AcquireRequest
+	12, // 12: conch.v1.Locks.Cancel:input_type -> conch.v1.CancelRequest
+	14, // 13: conch.v1.Locks.Release:input_type -> conch.v1.ReleaseRequest
+	1,  // 14: conch.v1.Locks.Open:output_type -> conch.v1.OpenResponse
+	3,  // 15: conch.v1.Locks.KeepAlive:output_type -> conch.v1.KeepAliveResponse
+	7,  // 16: conch.v1.Locks.Watch:output_type -> conch.v1.WatchSessionResponse
+	9,  // 17: conch.v1.Locks.Close:output_type -> conch.v1.CloseResponse
+	11, // 18: conch.v1.Locks.Acquire:output_type -> conch.v1.AcquireResponse
+	13, // 19: conch.v1.Locks.Cancel:output_type -> conch.v1.CancelResponse
+	15, // 20: conch.v1.Locks.Release:output_type -> conch.v1.ReleaseResponse
+	14, // [14:21] is the sub-list for method output_type
+	7,  // [7:14] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_conch_v1_locks_proto_init() }
@@ -834,7 +1025,7 @@ func file_conch_v1_locks_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_conch_v1_locks_proto_rawDesc), len(file_conch_v1_locks_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -195,7 +195,10 @@ type Roll struct {
 	// For how long yet self grants nothing: it may have forgotten what it had
 	// granted before it was started again.
 	Abstains      *durationpb.Duration   `protobuf:"bytes,5,opt,name=abstains,proto3" json:"abstains,omitempty"`
-	At            *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=at,proto3" json:"at,omitempty"` // when this was so, by the wall clock of self
+	Algorithm     string                 `protobuf:"bytes,7,opt,name=algorithm,proto3" json:"algorithm,omitempty"`
+	Cluster       string                 `protobuf:"bytes,8,opt,name=cluster,proto3" json:"cluster,omitempty"`
+	Unready       string                 `protobuf:"bytes,9,opt,name=unready,proto3" json:"unready,omitempty"` // why no lock can be had now; empty if one can
+	At            *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=at,proto3" json:"at,omitempty"`           // when this was so, by the wall clock of self
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -263,6 +266,27 @@ func (x *Roll) GetAbstains() *durationpb.Duration {
 		return x.Abstains
 	}
 	return nil
+}
+
+func (x *Roll) GetAlgorithm() string {
+	if x != nil {
+		return x.Algorithm
+	}
+	return ""
+}
+
+func (x *Roll) GetCluster() string {
+	if x != nil {
+		return x.Cluster
+	}
+	return ""
+}
+
+func (x *Roll) GetUnready() string {
+	if x != nil {
+		return x.Unready
+	}
+	return ""
 }
 
 func (x *Roll) GetAt() *timestamppb.Timestamp {
@@ -391,13 +415,16 @@ const file_conch_v1_peers_proto_rawDesc = "" +
 	"\x04roll\x18\x01 \x01(\v2\x0e.conch.v1.RollR\x04roll\"\x13\n" +
 	"\x11WatchPeersRequest\"8\n" +
 	"\x12WatchPeersResponse\x12\"\n" +
-	"\x04roll\x18\x01 \x01(\v2\x0e.conch.v1.RollR\x04roll\"\xe5\x01\n" +
+	"\x04roll\x18\x01 \x01(\v2\x0e.conch.v1.RollR\x04roll\"\xb7\x02\n" +
 	"\x04Roll\x12\"\n" +
 	"\x04self\x18\x01 \x01(\v2\x0e.conch.v1.PeerR\x04self\x12&\n" +
 	"\x06others\x18\x02 \x03(\v2\x0e.conch.v1.PeerR\x06others\x12\x16\n" +
 	"\x06listen\x18\x03 \x01(\tR\x06listen\x12\x16\n" +
 	"\x06gossip\x18\x04 \x01(\tR\x06gossip\x125\n" +
-	"\babstains\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\babstains\x12*\n" +
+	"\babstains\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\babstains\x12\x1c\n" +
+	"\talgorithm\x18\a \x01(\tR\talgorithm\x12\x18\n" +
+	"\acluster\x18\b \x01(\tR\acluster\x12\x18\n" +
+	"\aunready\x18\t \x01(\tR\aunready\x12*\n" +
 	"\x02at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\x98\x02\n" +
 	"\x04Peer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +

@@ -30,6 +30,8 @@ const (
 	LocksOpenProcedure = "/conch.v1.Locks/Open"
 	// LocksKeepAliveProcedure is the procedure name of the Locks's KeepAlive RPC.
 	LocksKeepAliveProcedure = "/conch.v1.Locks/KeepAlive"
+	// LocksWatchProcedure is the procedure name of the Locks's Watch RPC.
+	LocksWatchProcedure = "/conch.v1.Locks/Watch"
 	// LocksCloseProcedure is the procedure name of the Locks's Close RPC.
 	LocksCloseProcedure = "/conch.v1.Locks/Close"
 	// LocksAcquireProcedure is the procedure name of the Locks's Acquire RPC.
@@ -53,6 +55,13 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     v1.File_conch_v1_locks_proto.Services().ByName("Locks").Methods().ByName("KeepAlive"),
 			Procedure:  LocksKeepAliveProcedure,
+		}
+	})
+	locksWatchSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeServer,
+			Schema:     v1.File_conch_v1_locks_proto.Services().ByName("Locks").Methods().ByName("Watch"),
+			Procedure:  LocksWatchProcedure,
 		}
 	})
 	locksCloseSpec = sync.OnceValue(func() connect.Spec {
@@ -93,6 +102,9 @@ type LocksClient interface {
 	// Call it every third of the TTL. NOT_FOUND: the session has ended, and so have
 	// all its holds.
 	KeepAlive(context.Context, *v1.KeepAliveRequest) (*v1.KeepAliveResponse, error)
+	// Watch says, each time, that KeepAlive has news other than longer leases: somebody has
+	// asked a holder to give way, or a hold has ended. It is no sign of life.
+	Watch(context.Context, *v1.WatchSessionRequest) (LocksWatchClientStream, error)
 	// Close ends a session, and gives back what it holds and wants.
 	Close(context.Context, *v1.CloseRequest) (*v1.CloseResponse, error)
 	// Acquire waits for a lock. With the request_id of a wish that is open, or was
@@ -113,6 +125,26 @@ func NewLocksClient(client *connect.Client) LocksClient {
 	return &locksClient{client: client}
 }
 
+// LocksWatchClientStream is the client stream for the Locks's Watch RPC.
+type LocksWatchClientStream struct {
+	stream connect.ClientStream
+}
+
+// Receive returns the next response message from the server.
+func (s LocksWatchClientStream) Receive() (*v1.WatchSessionResponse, error) {
+	var res v1.WatchSessionResponse
+	if err := s.stream.Receive(&res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+// Close releases the stream's resources. It is idempotent and is typically deferred to clean up a
+// stream abandoned before io.EOF.
+func (s LocksWatchClientStream) Close() error {
+	return s.stream.Close()
+}
+
 // LocksHandler is an implementation of the conch.v1.Locks service.
 type LocksHandler interface {
 	// Open begins a session.
@@ -121,6 +153,9 @@ type LocksHandler interface {
 	// Call it every third of the TTL. NOT_FOUND: the session has ended, and so have
 	// all its holds.
 	KeepAlive(context.Context, *v1.KeepAliveRequest) (*v1.KeepAliveResponse, error)
+	// Watch says, each time, that KeepAlive has news other than longer leases: somebody has
+	// asked a holder to give way, or a hold has ended. It is no sign of life.
+	Watch(context.Context, *v1.WatchSessionRequest, LocksWatchServerStream) error
 	// Close ends a session, and gives back what it holds and wants.
 	Close(context.Context, *v1.CloseRequest) (*v1.CloseResponse, error)
 	// Acquire waits for a lock. With the request_id of a wish that is open, or was
@@ -141,11 +176,27 @@ func RegisterLocksHandler(server *connect.Server, svc LocksHandler) {
 	server.Register(
 		connect.Method{Spec: locksOpenSpec(), Handler: adapter.open},
 		connect.Method{Spec: locksKeepAliveSpec(), Handler: adapter.keepAlive},
+		connect.Method{Spec: locksWatchSpec(), Handler: adapter.watch},
 		connect.Method{Spec: locksCloseSpec(), Handler: adapter.close},
 		connect.Method{Spec: locksAcquireSpec(), Handler: adapter.acquire},
 		connect.Method{Spec: locksCancelSpec(), Handler: adapter.cancel},
 		connect.Method{Spec: locksReleaseSpec(), Handler: adapter.release},
 	)
+}
+
+// LocksWatchServerStream is the server stream for the Locks's Watch RPC.
+type LocksWatchServerStream struct {
+	stream connect.ServerStream
+}
+
+// SendHeaders flushes the response headers without a message. The first Send does this implicitly.
+func (s LocksWatchServerStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a response message to the client.
+func (s LocksWatchServerStream) Send(res *v1.WatchSessionResponse) error {
+	return s.stream.Send(res)
 }
 
 // UnimplementedLocksHandler returns CodeUnimplemented from all methods.
@@ -157,6 +208,10 @@ func (UnimplementedLocksHandler) Open(context.Context, *v1.OpenRequest) (*v1.Ope
 
 func (UnimplementedLocksHandler) KeepAlive(context.Context, *v1.KeepAliveRequest) (*v1.KeepAliveResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "conch.v1.Locks.KeepAlive is not implemented")
+}
+
+func (UnimplementedLocksHandler) Watch(context.Context, *v1.WatchSessionRequest, LocksWatchServerStream) error {
+	return connect.NewError(connect.CodeUnimplemented, "conch.v1.Locks.Watch is not implemented")
 }
 
 func (UnimplementedLocksHandler) Close(context.Context, *v1.CloseRequest) (*v1.CloseResponse, error) {
@@ -193,6 +248,14 @@ func (c *locksClient) KeepAlive(ctx context.Context, req *v1.KeepAliveRequest) (
 		return nil, err
 	}
 	return &res, nil
+}
+
+func (c *locksClient) Watch(ctx context.Context, req *v1.WatchSessionRequest) (LocksWatchClientStream, error) {
+	stream, err := c.client.CallServerStream(ctx, locksWatchSpec(), req)
+	if err != nil {
+		return LocksWatchClientStream{}, err
+	}
+	return LocksWatchClientStream{stream: stream}, nil
 }
 
 func (c *locksClient) Close(ctx context.Context, req *v1.CloseRequest) (*v1.CloseResponse, error) {
@@ -251,6 +314,14 @@ func (h locksHandler) keepAlive(ctx context.Context, _ connect.Spec, stream conn
 		return err
 	}
 	return stream.Send(res)
+}
+
+func (h locksHandler) watch(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.WatchSessionRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	return h.svc.Watch(ctx, &req, LocksWatchServerStream{stream: stream})
 }
 
 func (h locksHandler) close(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {

@@ -1,0 +1,256 @@
+package board
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/internal/node"
+	"github.com/conchlock/conch/view"
+)
+
+const (
+	// pace is the least time between two views, or two reports.
+	pace = 50 * time.Millisecond
+	// firstTime is how long the first view waits for the peers that should answer.
+	firstTime = time.Second
+	// retryTime is after how long a peer that did not answer is asked again.
+	retryTime = time.Second
+)
+
+// Follow tells what is known here of a lock, or of all, now and whenever it changes, until
+// ctx ends or tell returns an error.
+func Follow(ctx context.Context, l Local, lock string, tell func(Report) error) error {
+	changed := l.Changed(lock)
+	for {
+		if err := tell(l.Look(lock)); err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		changed = l.Changed(lock)
+		select {
+		case <-time.After(pace):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// watch looks at one lock, or at all, for as long as somebody wants to know.
+type watch struct {
+	board  *Board
+	lock   string
+	users  int // guarded by board.mu
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu      sync.Mutex
+	answers map[algo.PeerName]*answer // of the others
+	changed chan struct{}             // closed when something has
+}
+
+// answer is what another peer says.
+type answer struct {
+	Report
+	at     time.Time // when it said so
+	asked  bool      // it has said something, or failed to
+	failed string    // why it says nothing any more; empty if it does
+	since  time.Time // it does, or does not
+	cancel context.CancelFunc
+}
+
+// run follows this peer, and the others as they come and go.
+func (w *watch) run() {
+	var follows sync.WaitGroup
+	defer follows.Wait()
+	follows.Go(func() {
+		Follow(w.ctx, w.board.local, w.lock, func(Report) error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.stir()
+			return nil
+		})
+	})
+	for {
+		moved := w.board.local.PeersChanged()
+		for name, ctx := range w.others() {
+			follows.Go(func() { w.follow(ctx, name) })
+		}
+		select {
+		case <-moved:
+		case <-w.ctx.Done():
+			return
+		}
+	}
+}
+
+// others drops the peers that there are no more, and returns those that are new.
+func (w *watch) others() map[algo.PeerName]context.Context {
+	peers := w.board.local.Peers()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	gone := make(map[algo.PeerName]bool)
+	for name := range w.answers {
+		gone[name] = true
+	}
+	come := make(map[algo.PeerName]context.Context)
+	for _, p := range peers {
+		delete(gone, p.Name)
+		if w.answers[p.Name] == nil {
+			a := &answer{since: time.Now()}
+			come[p.Name], a.cancel = context.WithCancel(w.ctx)
+			w.answers[p.Name] = a
+		}
+	}
+	for name := range gone {
+		w.answers[name].cancel()
+		delete(w.answers, name)
+	}
+	w.stir()
+	return come
+}
+
+// follow asks one peer, again and again.
+func (w *watch) follow(ctx context.Context, peer algo.PeerName) {
+	for {
+		moved := w.board.local.PeersChanged()
+		err := w.board.carrier.Watch(ctx, peer, w.lock, func(r Report) { w.heard(peer, r) })
+		if ctx.Err() != nil {
+			return
+		}
+		reason := "it has ended its answer"
+		if err != nil {
+			reason = err.Error()
+		}
+		w.failed(peer, reason)
+		select {
+		case <-time.After(retryTime):
+		case <-moved: // it may be up again, at another address
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// heard takes note of what a peer says.
+func (w *watch) heard(peer algo.PeerName, r Report) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	a := w.answers[peer]
+	if a == nil {
+		return // it was taken for gone
+	}
+	a.Report, a.at = r, time.Now()
+	if a.failed != "" {
+		a.since = a.at
+	}
+	a.asked, a.failed = true, ""
+	w.stir()
+}
+
+// failed takes note that a peer says nothing any more.
+func (w *watch) failed(peer algo.PeerName, reason string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	a := w.answers[peer]
+	if a == nil {
+		return
+	}
+	if a.failed == "" {
+		a.since = time.Now()
+	}
+	a.asked, a.failed = true, reason
+	w.stir()
+}
+
+// stir tells those who look that something has changed. w.mu is held.
+func (w *watch) stir() {
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+// next returns a channel that is closed when there is something new.
+func (w *watch) next() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.changed
+}
+
+// wait waits for a channel, unless somebody ends that.
+func wait[T any](ctx context.Context, w *watch, c <-chan T) error {
+	select {
+	case <-c:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-w.ctx.Done():
+		return node.ErrClosed
+	}
+	return nil
+}
+
+// first waits until every peer that is up has answered, but not for long.
+func (w *watch) first(ctx context.Context) error {
+	late := time.After(firstTime)
+	for {
+		changed := w.next()
+		if w.complete() {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-late:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-w.ctx.Done():
+			return node.ErrClosed
+		}
+	}
+}
+
+// complete says that every peer that is up has answered, or failed to.
+func (w *watch) complete() bool {
+	peers := w.board.local.Peers()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range peers {
+		if a := w.answers[p.Name]; p.Up && (a == nil || !a.asked) {
+			return false
+		}
+	}
+	return true
+}
+
+// view puts together what is known now.
+func (w *watch) view() view.View {
+	now, self := time.Now(), w.board.self
+	peers, own := w.board.local.Peers(), w.board.local.Look(w.lock)
+	v := view.View{Peer: string(self), At: now}
+	reports := []report{{Report: own, peer: self, at: now}}
+	w.mu.Lock()
+	for _, p := range peers {
+		a := w.answers[p.Name]
+		if a == nil {
+			a = &answer{}
+		}
+		reason, since := a.failed, a.since
+		switch {
+		case !p.Up:
+			reason, since = p.Reason, p.Since
+		case !a.asked:
+			reason, since = "it has not answered yet", now
+		}
+		if reason != "" {
+			v.Silent = append(v.Silent, view.Silent{Peer: string(p.Name), Reason: reason, Since: since})
+		}
+		reports = append(reports, report{Report: a.Report, peer: p.Name, at: a.at, silent: reason != ""})
+	}
+	w.mu.Unlock()
+	v.Locks, v.More = merge(reports, now)
+	return v
+}

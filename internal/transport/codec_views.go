@@ -1,0 +1,83 @@
+package transport
+
+import (
+	"fmt"
+	"time"
+	"unicode"
+
+	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/internal/board"
+	"github.com/conchlock/conch/internal/node"
+	"github.com/conchlock/conch/internal/transport/wire"
+)
+
+func encodeReport(r *board.Report) *wire.Report {
+	to := &wire.Report{More: uint32(r.More)}
+	for i := range r.Locks {
+		to.Locks = append(to.Locks, encodeSight(&r.Locks[i]))
+	}
+	return to
+}
+
+func encodeSight(s *node.Sight) *wire.Sight {
+	to := &wire.Sight{Lock: s.Name, More: uint32(s.More), Stamp: uint64(s.Stamp), LentTo: string(s.LentTo), LentNs: int64(s.LentFor)}
+	if h := s.Hold; h != nil {
+		to.Held = &wire.Held{About: encodeAbout(h.About), Token: uint64(h.Token), ForNs: int64(h.For), LeaseNs: int64(h.Lease), Ended: h.Ended}
+	}
+	for _, w := range s.Waiters {
+		to.Waiting = append(to.Waiting, &wire.Waiting{About: encodeAbout(w.About), ForNs: int64(w.For)})
+	}
+	for _, name := range s.WaitsFor {
+		to.WaitsFor = append(to.WaitsFor, string(name))
+	}
+	return to
+}
+
+func encodeAbout(a node.About) *wire.About {
+	return &wire.About{Label: a.Label, Trace: a.Trace, Id: a.ID}
+}
+
+// decodeReport takes what another peer says as it is, but for what could not be shown.
+func decodeReport(r *wire.Report) board.Report {
+	to := board.Report{More: int(r.GetMore())}
+	for _, s := range r.GetLocks() {
+		if algo.CheckLock(s.GetLock()) == nil {
+			to.Locks = append(to.Locks, decodeSight(s))
+		}
+	}
+	return to
+}
+
+func decodeSight(s *wire.Sight) node.Sight {
+	to := node.Sight{
+		Name: s.GetLock(), More: int(s.GetMore()), Stamp: algo.Time(s.GetStamp()),
+		LentTo: algo.PeerName(printable(s.GetLentTo())), LentFor: time.Duration(s.GetLentNs()),
+	}
+	if h := s.GetHeld(); h != nil {
+		to.Hold = &node.HoldSight{
+			About: decodeAbout(h.GetAbout()), Token: algo.Token(h.GetToken()),
+			For: time.Duration(h.GetForNs()), Lease: time.Duration(h.GetLeaseNs()), Ended: printable(h.GetEnded()),
+		}
+	}
+	for _, w := range s.GetWaiting() {
+		to.Waiters = append(to.Waiters, node.WaiterSight{About: decodeAbout(w.GetAbout()), For: time.Duration(w.GetForNs())})
+	}
+	for _, name := range s.GetWaitsFor() {
+		to.WaitsFor = append(to.WaitsFor, algo.PeerName(printable(name)))
+	}
+	return to
+}
+
+func decodeAbout(a *wire.About) node.About {
+	return node.About{Label: printable(a.GetLabel()), Trace: printable(a.GetTrace()), ID: a.GetId()}
+}
+
+// printable returns a text if it may be shown to people, and says so if it may not.
+func printable(text string) string {
+	for _, r := range text {
+		if !unicode.IsPrint(r) {
+			return fmt.Sprintf("%.200q", text)
+		}
+	}
+	return text
+}
