@@ -147,7 +147,7 @@ func writeLocks(out io.Writer, v *view.View) {
 					lease = age(h.Deadline.Sub(v.At))
 				}
 				if h.Silent {
-					by = join(by, "silent since")
+					by = join(by, "its peer does not answer")
 				}
 				if h.Ended != "" {
 					by = join(by, "told to leave")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/view"
 )
 
 // Source gives mutexes.
@@ -36,6 +37,7 @@ func Suite(t *testing.T, make func(t *testing.T, n int) []Source) {
 		{"in order", inOrder},
 		{"bad names", badNames},
 		{"cancelled at once", cancelled},
+		{"progress", progress},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, make) })
 	}
@@ -246,6 +248,32 @@ func cancelled(t *testing.T, make func(t *testing.T, n int) []Source) {
 	all.Wait()
 	unlock(t, hold)
 	unlock(t, lock(t, s[1], "x"))
+}
+
+// progress is told while a caller waits, and not after that.
+func progress(t *testing.T, make func(t *testing.T, n int) []Source) {
+	s := make(t, 2)
+	hold, err := s[0].Mutex("x").Lock(t.Context(), conch.WithLabel("who holds"), conch.WithTrace("00-1-2-01"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := errors.New("it is told who holds")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var returned atomic.Bool
+	_, err = s[1].Mutex("x").Lock(ctx, conch.WithLabel("who waits"), conch.WithProgress(func(place int, l view.Lock) {
+		if returned.Load() {
+			t.Error("told after Lock has returned")
+		}
+		if h := l.Holder; h != nil && place == 1 && l.Name == "x" && h.Label == "who holds" && h.Trace == "00-1-2-01" &&
+			h.Token == uint64(hold.Token()) && l.Waiters[0].Label == "who waits" {
+			cancel(seen)
+		}
+	}))
+	returned.Store(true)
+	if !errors.Is(err, seen) {
+		t.Errorf("Lock: %v", err)
+	}
+	unlock(t, hold)
 }
 
 func lock(t *testing.T, s Source, name string) *conch.Hold {

@@ -1,0 +1,153 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/internal/board"
+	"github.com/conchlock/conch/internal/node"
+	"github.com/conchlock/conch/internal/transport/wire"
+)
+
+// sights is a board.Local that knows one thing, and never anything new.
+type sights struct {
+	report board.Report
+	wishes []node.Wish
+}
+
+func (s *sights) Look(string) board.Report       { return s.report }
+func (s *sights) Changed(string) <-chan struct{} { return nil }
+func (s *sights) Peers() []node.PeerStatus       { return nil }
+func (s *sights) PeersChanged() <-chan struct{}  { return nil }
+func (s *sights) Steer(_ string, w node.Wish) (bool, error) {
+	s.wishes = append(s.wishes, w)
+	return w.Token == 1, nil
+}
+
+func full() board.Report {
+	return board.Report{More: 3, Locks: []node.Sight{{
+		Name: "x", More: 2, Stamp: 7, WaitsFor: []algo.PeerName{"b", "c"}, LentTo: "b", LentFor: 5,
+		Hold:    &node.HoldSight{About: node.About{Label: "l", Trace: "t", ID: 9}, Token: 1, For: 2, Lease: 3, Ended: "e"},
+		Waiters: []node.WaiterSight{{About: node.About{Label: "w", Trace: "u", ID: 8}, For: 4}},
+	}}}
+}
+
+// What a peer tells arrives as it was told.
+func TestReportCodec(t *testing.T) {
+	r := full()
+	back := decodeReport(encodeReport(&r))
+	if got, want := fmt.Sprintf("%+v %+v", back, back.Locks[0].Hold), fmt.Sprintf("%+v %+v", r, r.Locks[0].Hold); strings.ReplaceAll(got, fmt.Sprintf("%p", back.Locks[0].Hold), "") != strings.ReplaceAll(want, fmt.Sprintf("%p", r.Locks[0].Hold), "") {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	strange := &wire.Report{Locks: []*wire.Sight{{Lock: "a\n"}, {Lock: "x", Held: &wire.Held{About: &wire.About{Label: "\x1b[2J"}}}}}
+	back = decodeReport(strange)
+	if len(back.Locks) != 1 || back.Locks[0].Hold.Label != `"\x1b[2J"` {
+		t.Errorf("what could not be shown: %+v", back)
+	}
+}
+
+// Views cross the network; who is not meant, or not ready, or older, says so.
+func TestViewsOverNetwork(t *testing.T) {
+	to, err := New(Config{Self: "b", Incarnation: 1, Listen: "127.0.0.1:0", Cluster: "one", TTL: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := to.Start(nobody{}); err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	from := newViews(Config{Self: "a", Cluster: "one"}, func(p algo.PeerName) string {
+		if p == "lost" {
+			return ""
+		}
+		return to.Addr().String()
+	})
+	watch := func(peer algo.PeerName) (got board.Report, err error) {
+		ctx, cancel := context.WithCancel(t.Context())
+		err = from.Watch(ctx, peer, "x", func(r board.Report) {
+			got = r
+			cancel()
+		})
+		return got, err
+	}
+	for peer, want := range map[algo.PeerName]string{"b": "it has just started", "c": `this is peer b of cluster "one", not "c"`, "lost": "nobody has said where lost is"} {
+		if _, err := watch(peer); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", peer, err, want)
+		}
+	}
+	local := &sights{report: full()}
+	to.Views().Answer(local)
+	if got, _ := watch("b"); len(got.Locks) != 1 || got.Locks[0].Name != "x" {
+		t.Errorf("got %+v", got)
+	}
+	for token, want := range map[algo.Token]bool{1: true, 2: false} {
+		if told, err := from.Steer(t.Context(), "b", "x", node.Wish{Token: token, By: "me", Reason: "r", End: true}); err != nil || told != want {
+			t.Errorf("token %d: told %t, %v", token, told, err)
+		}
+	}
+	if _, err := from.Steer(t.Context(), "b", "x", node.Wish{By: "a\x00"}); err == nil {
+		t.Error("a name that cannot be printed is taken")
+	}
+	if len(local.wishes) != 2 || local.wishes[0].By != "me" || !local.wishes[0].End {
+		t.Errorf("b was told %+v", local.wishes)
+	}
+	if len(from.conns) != 0 {
+		t.Errorf("%d connections are left", len(from.conns))
+	}
+}
+
+// nobody is a Handler that nobody calls.
+type nobody struct{ node.Handler }
+
+func (nobody) BeforeSend() {}
+
+// FuzzViews sends what it likes to a peer that tells of its locks, and reads what another
+// may tell.
+func FuzzViews(f *testing.F) {
+	r := full()
+	for _, m := range []proto.Message{
+		encodeReport(&r),
+		&wire.SteerRequest{Party: &wire.Party{Cluster: "one", To: "b"}, Lock: "x", Token: 1, By: "me", Reason: "r", End: true},
+		&wire.SteerRequest{Party: &wire.Party{Cluster: "one", To: "b"}, Lock: "\x01", By: strings.Repeat("x", 300)},
+	} {
+		b, err := proto.Marshal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var report wire.Report
+		if proto.Unmarshal(b, &report) == nil {
+			for _, s := range decodeReport(&report).Locks {
+				if err := algo.CheckLock(s.Name); err != nil {
+					t.Error(err)
+				}
+				if s.Hold != nil && algo.CheckText("label", s.Hold.Label) != nil && len(s.Hold.Label) <= algo.MaxLockName {
+					t.Errorf("label %q", s.Hold.Label)
+				}
+			}
+		}
+		var steer wire.SteerRequest
+		if proto.Unmarshal(b, &steer) != nil {
+			return
+		}
+		local := &sights{}
+		v := newViews(Config{Self: "b", Cluster: "one"}, nil)
+		v.Answer(local)
+		_, err := viewsServer{Views: v}.Steer(t.Context(), &steer)
+		fits := algo.CheckText("", steer.GetBy()) == nil && algo.CheckText("", steer.GetReason()) == nil && algo.CheckText("", steer.GetLock()) == nil &&
+			steer.GetParty().GetTo() == "b" && steer.GetParty().GetCluster() == "one"
+		if fits != (len(local.wishes) == 1) || !fits && status.Code(err) == codes.OK {
+			t.Errorf("told %d, %v", len(local.wishes), err)
+		}
+	})
+}
