@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"strings"
 
 	"connectrpc.com/connect/v2"
 	"github.com/spf13/cobra"
@@ -141,7 +142,7 @@ func runUnlock(cmd *cobra.Command, o *steerOptions, lock string) error {
 func steered(wire *local.Wire, err error) error {
 	var answer *connect.Error
 	if errors.As(err, &answer) && answer.IsRemote() {
-		return exitError{exitFalse, errors.New(answer.Message())}
+		return exitError{exitFalse, errors.New(strings.TrimPrefix(answer.Message(), "conch: "))}
 	}
 	return noAnswer(wire, err)
 }

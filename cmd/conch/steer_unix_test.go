@@ -53,7 +53,7 @@ func TestSeeAndSteer(t *testing.T) {
 		t.Fatalf("why --watch has ended without %s", what)
 	}
 	asked := filepath.Join(t.TempDir(), "asked")
-	holds := startLock(t, addr, "x", "--label", "the job", "--on-ask", "usr1", "--shell", "--", "trap 'touch "+asked+"' USR1; sleep 60 & wait; wait")
+	holds := startLock(t, addr, "x", "--label", "the job", "--on-ask", "usr1", "--shell", "--", "trap 'touch "+asked+"' USR1; while :; do sleep 60; done")
 	until("the holder", func(l view.Lock) bool { return l.Holder != nil && l.Holder.Label == "the job" })
 	waits := startLock(t, addr, "x", "--label", "the next", "--", "true")
 	until("who waits", func(l view.Lock) bool { return len(l.Waiters) == 1 })
@@ -64,23 +64,7 @@ func TestSeeAndSteer(t *testing.T) {
 			t.Errorf("%s: %s", c.cmd, out)
 		}
 	}
-	for _, c := range []struct {
-		cmd, want string
-		code      int
-	}{
-		{"unlock x", "--force ends it all the same", exitUsage},
-		{"unlock x --force", "--reason is needed", exitUsage},
-		{"unlock x --force --reason r --token 5", "it is held with another token", exitFalse},
-		{"unlock y --force --reason r", "nobody holds it", exitFalse},
-		{"ask y", "nobody holds it", exitFalse},
-		{"ask x --by \x01", "--by", exitUsage},
-		{"why \x01", "lock name", exitUsage},
-		{"lock x --on-ask KILL -- true", "use one of HUP", exitUsage},
-	} {
-		if out := ask(c.code, strings.Split(c.cmd, " ")...); !strings.Contains(out, c.want) {
-			t.Errorf("%s: %s", c.cmd, out)
-		}
-	}
+	steerRefuses(t, ask)
 	if out := ask(exitOK, "ask", "x", "--reason", "the disk", "--by", "me"); !strings.Contains(out, "x: asked the holder at peer a") || !strings.Contains(out, "(the job)") {
 		t.Errorf("ask: %s", out)
 	}
@@ -106,6 +90,28 @@ func TestSeeAndSteer(t *testing.T) {
 	}
 	if err := watch.Wait(); err != nil {
 		t.Errorf("why --watch: %v", err)
+	}
+}
+
+// steerRefuses tries what tells nobody anything.
+func steerRefuses(t *testing.T, ask func(want int, args ...string) string) {
+	t.Helper()
+	for _, c := range []struct {
+		cmd, want string
+		code      int
+	}{
+		{"unlock x", "--force ends it all the same", exitUsage},
+		{"unlock x --force", "--reason is needed", exitUsage},
+		{"unlock x --force --reason r --token 5", "it is held with another token", exitFalse},
+		{"unlock y --force --reason r", "nobody holds it", exitFalse},
+		{"ask y", "nobody holds it", exitFalse},
+		{"ask x --by \x01", "--by", exitUsage},
+		{"why \x01", "lock name", exitUsage},
+		{"lock x --on-ask KILL -- true", "use one of HUP", exitUsage},
+	} {
+		if out := ask(c.code, strings.Split(c.cmd, " ")...); !strings.Contains(out, c.want) {
+			t.Errorf("%s: %s", c.cmd, out)
+		}
 	}
 	for _, cmd := range []string{"status", "locks", "why x", "ask x", "unlock x --force --reason r"} {
 		if code, _, err := runConch(t, append(strings.Split(cmd, " "), "--addr", "unix:/nowhere")...); code != exitNoPeer || !strings.Contains(err, "start one with conch peer") {
