@@ -19,9 +19,9 @@ const servicePage = "../../docs/service.md"
 
 var (
 	consoles = regexp.MustCompile("(?s)<!-- run( grpcurl)? -->\n```console\n(.*?)```\n")
-	// varying is what is new in each run: names of sessions, tokens, how long leases
-	// last.
-	varying = regexp.MustCompile(`"session": ?"[A-Z2-7]{26}"|"token": ?"[0-9]+"|"length": ?"[0-9.]+s"`)
+	// varying is what is new in each run: names of sessions, tokens, times, how long
+	// something has lasted or will.
+	varying = regexp.MustCompile(`"session": ?"[A-Z2-7]{26}"|"token": ?"[0-9]+"|"length": ?"[0-9.]+s"|"(?:at|since|deadline)": ?"[^"]+"|\b[0-9]{16}\b|\b[0-9.]+m?s\b`)
 )
 
 func masked(text string) string {
@@ -95,10 +95,6 @@ func TestChaptersService(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("there is no curl to try the calls with")
 	}
-	text, err := os.ReadFile(servicePage)
-	if err != nil {
-		t.Fatal(err)
-	}
 	_, addr := alone(t)
 	dir := t.TempDir()
 	if !testing.Short() {
@@ -108,6 +104,16 @@ func TestChaptersService(t *testing.T) {
 		}
 	}
 	shell := newShell(t, "SOCKET="+strings.TrimPrefix(addr, "unix:"), "PATH="+dir+":"+os.Getenv("PATH"))
+	keepConsoles(t, servicePage, 5, shell)
+}
+
+// keepConsoles runs the consoles of a page, and wants what they print to be there.
+func keepConsoles(t *testing.T, page string, least int, shell func(string) string) {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
 	blocks := 0
 	got := consoles.ReplaceAllStringFunc(string(text), func(block string) string {
 		parts := consoles.FindStringSubmatch(block)
@@ -121,8 +127,29 @@ func TestChaptersService(t *testing.T) {
 		}
 		return strings.Replace(block, parts[2], printed, 1)
 	})
-	if blocks < 5 {
-		t.Errorf("%s has %d consoles", servicePage, blocks)
+	if blocks < least {
+		t.Errorf("%s has %d consoles", page, blocks)
 	}
-	keep(t, servicePage, got)
+	keep(t, page, got)
+}
+
+// Commands in docs/seeing.md, too.
+func TestChaptersSeeing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds; leave out -short")
+	}
+	t.Parallel()
+	c := startFound(t)
+	wait(t, "locks to be had", func() bool {
+		code, _, _ := runConch(t, "status", "--addr", c.addr("a"))
+		return code == exitOK
+	})
+	dir := t.TempDir()
+	script := fmt.Sprintf("#!/bin/sh\nexec %s \"$@\"\n", os.Args[0])
+	if err := os.WriteFile(filepath.Join(dir, "conch"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	shell := newShell(t, "PATH="+dir+":"+os.Getenv("PATH"), "CONCH_ADDR="+c.addr("b"), "A="+c.addr("a"))
+	keepConsoles(t, "../../docs/seeing.md", 4, shell)
+	shell("wait 2>/dev/null")
 }
