@@ -99,7 +99,7 @@ func (h *Hold) Context() context.Context {
 // leave ends a hold that is inside and opens the next waiter's request. What is
 // recorded is e, or that the hold is lost if its context has ended by time.
 func (n *Node) leave(h *Hold, cause error, e trace.Event) {
-	e.Token = h.token
+	e.Token, e.Took = h.token, n.at.Sub(h.since)
 	before := n.guard.cause(h)
 	if cause != context.Canceled {
 		before = n.guard.finish(h, cause) // else it is the caller that leaves, and knows

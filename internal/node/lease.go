@@ -94,8 +94,9 @@ func (n *Node) wake() {
 // extend lets a hold last longer. One whose context has ended is lost already.
 func (n *Node) extend(o *algo.Output) {
 	h := n.holder(o.Lock, "extends")
+	left := n.left(n.guard.deadline(h))
 	if n.guard.watch(h, o.Deadline, n.now) {
-		n.record(trace.Event{Kind: trace.Extend, Lock: o.Lock, Token: h.token, Lease: n.left(o.Deadline), Reason: n.words(o.Why)})
+		n.record(trace.Event{Kind: trace.Extend, Lock: o.Lock, Token: h.token, Lease: n.left(o.Deadline), Took: left, Reason: n.reason(o.Why)})
 	}
 }
 
@@ -112,7 +113,7 @@ func (n *Node) left(deadline algo.Instant) time.Duration {
 // request is opened when the other outputs of the step are carried out.
 func (n *Node) lose(o *algo.Output) {
 	h := n.holder(o.Lock, "loses")
-	n.record(trace.Event{Kind: trace.Lost, Lock: o.Lock, Token: h.token, Reason: n.words(o.Why)})
+	n.record(trace.Event{Kind: trace.Lost, Lock: o.Lock, Token: h.token, Took: n.at.Sub(h.since), Reason: n.reason(o.Why)})
 	n.guard.finish(h, errEnded)
 	h.lock.hold = nil
 	n.vacant = append(n.vacant, h.lock)

@@ -95,6 +95,13 @@ func (l *lessor) Check() error                    { return nil }
 func (l *lessor) Clone() algo.Process             { panic("not needed") }
 func (l *lessor) AppendState([]byte) []byte       { panic("not needed") }
 
+func newLessor(s algo.Setup) *lessor {
+	return &lessor{
+		setup: s, holds: make(map[string]algo.Instant), contacts: make(map[algo.PeerName]bool),
+		renews: new(atomic.Bool), forgets: new(atomic.Bool), floors: new(atomic.Bool), late: new(atomic.Bool), ticks: new(atomic.Int64),
+	}
+}
+
 // leased is a node with a lessor, in a bubble.
 type leased struct {
 	t       *testing.T
@@ -114,10 +121,7 @@ func lease(t *testing.T, network *memory.Network, self algo.PeerName, others ...
 	l.node, err = node.Start(node.Config{
 		Setup: algo.Setup{Self: self, Incarnation: 1, Others: others, TTL: algo.Duration(ttl)},
 		New: func(s algo.Setup) algo.Process {
-			l.lessor = &lessor{
-				setup: s, holds: make(map[string]algo.Instant), contacts: make(map[algo.PeerName]bool),
-				renews: new(atomic.Bool), forgets: new(atomic.Bool), floors: new(atomic.Bool), late: new(atomic.Bool), ticks: new(atomic.Int64),
-			}
+			l.lessor = newLessor(s)
 			return l.lessor
 		},
 		Clock: func() algo.Instant {

@@ -16,11 +16,12 @@ import (
 // request of this peer at a time: the first waiter's.
 type lock struct {
 	name    string
-	hold    *Hold     // nil if nobody here is inside
-	waiters []*waiter // in the order they came; the first one's request is open
-	asked   time.Time // when the open request was made
-	stamp   algo.Time // of the open request
-	told    time.Time // when it was last noted that it waits
+	hold    *Hold        // nil if nobody here is inside
+	waiters []*waiter    // in the order they came; the first one's request is open
+	asked   time.Time    // when the open request was made
+	stamp   algo.Time    // of the open request
+	told    time.Time    // when it was last noted that it waits
+	freed   algo.Instant // when the last hold here ended, if somebody here has waited since then; else Never
 }
 
 // maxLocks bounds the locks that are held or wanted at one peer at a time. After
@@ -87,7 +88,7 @@ func (n *Node) enqueue(w *waiter) error {
 		if l, n.spare = n.spare, nil; l == nil {
 			l = &lock{}
 		}
-		l.name = w.hold.name
+		l.name, l.freed = w.hold.name, algo.Never
 		n.locks[l.name] = l
 	}
 	w.hold.since = n.at
@@ -112,14 +113,21 @@ func (n *Node) ask(l *lock) {
 }
 
 // grant gives the lock to the first waiter.
-func (n *Node) grant(name string, token algo.Token, deadline algo.Instant) {
-	l := n.locks[name]
+func (n *Node) grant(o *algo.Output) {
+	l := n.locks[o.Lock]
+	if n.cfg.Recorder != nil {
+		e := trace.Event{Kind: trace.Enter, Lock: o.Lock, Token: o.Token, Lease: n.left(o.Deadline), Reason: n.reason(o.Why)}
+		if l.freed != algo.Never {
+			e.Took = time.Duration(max(1, n.now.Sub(l.freed)))
+		}
+		n.record(e)
+	}
 	w := l.waiters[0]
 	l.waiters = slices.Delete(l.waiters, 0, 1)
 	h := &w.hold
-	h.lock, h.token, h.since = l, token, time.Now()
+	h.lock, h.token, h.since = l, o.Token, time.Now()
 	l.hold = h
-	n.guard.watch(h, deadline, n.now)
+	n.guard.watch(h, o.Deadline, n.now)
 	if w.granted != nil {
 		close(w.granted)
 	}
@@ -156,6 +164,7 @@ func (n *Node) abandon(w *waiter, why error) error {
 
 // next opens the next waiter's request after a hold has ended.
 func (n *Node) next(l *lock) {
+	l.freed = n.now
 	if len(l.waiters) > 0 {
 		n.ask(l)
 	}

@@ -91,6 +91,7 @@ type Node struct {
 	locks   map[string]*lock
 	spare   *lock         // to be used again
 	out     []algo.Output // reused by every step
+	words   bool          // the recorder wants them
 	event   trace.Event   // reused by every record
 	message trace.Message // likewise
 
@@ -135,6 +136,7 @@ func Start(cfg Config) (*Node, error) {
 		floor:   cfg.Setup.Floor,
 		peers:   make(map[algo.PeerName]*peer, len(cfg.Setup.Others)),
 		locks:   make(map[string]*lock),
+		words:   !trace.Wordless(cfg.Recorder),
 		now:     cfg.Clock(),
 		armed:   algo.Never,
 	}

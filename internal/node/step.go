@@ -95,8 +95,7 @@ func (n *Node) carryOut(in algo.Input) {
 		case algo.Send:
 			n.send(in.Time, o)
 		case algo.Enter:
-			n.record(trace.Event{Kind: trace.Enter, Lock: o.Lock, Token: o.Token, Lease: n.left(o.Deadline), Reason: n.words(o.Why)})
-			n.grant(o.Lock, o.Token, o.Deadline)
+			n.grant(o)
 		case algo.Extend:
 			n.extend(o)
 		case algo.Lost:
@@ -106,7 +105,7 @@ func (n *Node) carryOut(in algo.Input) {
 		case algo.Floor:
 			n.raise(o.Token)
 		case algo.Note:
-			n.record(trace.Event{Kind: trace.Note, Lock: o.Lock, Other: o.To, Reason: n.words(o.Why)})
+			n.record(trace.Event{Kind: trace.Note, Lock: o.Lock, Other: o.To, Reason: n.reason(o.Why)})
 		}
 		if n.failure != nil {
 			break
@@ -145,9 +144,9 @@ func (n *Node) send(now algo.Time, o *algo.Output) {
 	to.link.Send(p)
 }
 
-// words puts a reason together if somebody will read it.
-func (n *Node) words(why algo.Reason) string {
-	if n.cfg.Recorder == nil {
+// reason puts a reason together if somebody will read it.
+func (n *Node) reason(why algo.Reason) string {
+	if !n.words {
 		return ""
 	}
 	return why.String()
@@ -175,6 +174,10 @@ func (n *Node) recordPacket(as trace.Kind, from algo.PeerName, incarnation algo.
 	if n.cfg.Recorder == nil {
 		return
 	}
+	fields := n.message.Fields[:0]
+	if n.words {
+		fields = p.Message.AppendFields(fields)
+	}
 	n.message = trace.Message{
 		ID:     trace.MessageID{From: from, Incarnation: incarnation, Number: p.Number},
 		Kind:   p.Message.Kind(),
@@ -182,7 +185,7 @@ func (n *Node) recordPacket(as trace.Kind, from algo.PeerName, incarnation algo.
 		To:     to,
 		Clock:  p.Time,
 		Upkeep: p.Upkeep,
-		Fields: p.Message.AppendFields(n.message.Fields[:0]),
+		Fields: fields,
 	}
-	n.record(trace.Event{Kind: as, Lock: p.Lock, Reason: n.words(why), Message: &n.message})
+	n.record(trace.Event{Kind: as, Lock: p.Lock, Reason: n.reason(why), Message: &n.message})
 }

@@ -59,6 +59,12 @@ type Event struct {
 	Other       algo.PeerName // LinkUp, LinkDown, Suspect, Join, Leave: the peer it is about; Note: the peer held back, if any
 	Reason      string        // why, in words; may be empty
 	Message     *Message      // Send, Receive, Drop
+
+	// Took is what the peer has measured by its own clock, for who counts. It is
+	// not written: a reader finds it out from the events before. Exit, Lost: how
+	// long the hold lasted. Extend: how much of the lease was left. Enter: how long
+	// ago the last hold here ended, if somebody here has waited since then; else 0.
+	Took time.Duration
 }
 
 // Message is a message as a trace knows it.
@@ -85,4 +91,18 @@ type MessageID struct {
 type Recorder interface {
 	Record(e *Event)
 	Flush()
+}
+
+// Counter is a Recorder that may do without words: an event's Reason, where it
+// comes from an algorithm, and a message's Fields. They cost more than the rest
+// of an event.
+type Counter interface {
+	Recorder
+	Wordless() bool
+}
+
+// Wordless says that r does without words; nil does.
+func Wordless(r Recorder) bool {
+	c, ok := r.(Counter)
+	return r == nil || ok && c.Wordless()
 }

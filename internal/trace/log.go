@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -245,6 +246,11 @@ func (t tee) Record(e *Event) {
 	for _, r := range t {
 		r.Record(e)
 	}
+}
+
+// Wordless implements Counter.
+func (t tee) Wordless() bool {
+	return !slices.ContainsFunc(t, func(r Recorder) bool { return !Wordless(r) })
 }
 
 func (t tee) Flush() {

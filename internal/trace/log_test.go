@@ -95,3 +95,27 @@ func TestLogStuck(t *testing.T) {
 		}
 	})
 }
+
+// quiet is a Recorder that may do without words.
+type quiet bool
+
+func (quiet) Record(*Event)    {}
+func (quiet) Flush()           {}
+func (q quiet) Wordless() bool { return bool(q) }
+
+// One recorder that wants words is enough for them.
+func TestWordless(t *testing.T) {
+	l := NewLog(slog.New(slog.DiscardHandler))
+	defer l.Close()
+	for _, tt := range []struct {
+		recorder Recorder
+		want     bool
+	}{
+		{nil, true}, {l, false}, {quiet(true), true}, {quiet(false), false},
+		{Tee(quiet(true), quiet(true)), true}, {Tee(quiet(true), l), false}, {Tee(quiet(true), nil), true},
+	} {
+		if got := Wordless(tt.recorder); got != tt.want {
+			t.Errorf("%T %v: %v, want %v", tt.recorder, tt.recorder, got, tt.want)
+		}
+	}
+}
