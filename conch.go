@@ -131,6 +131,10 @@ type Config struct {
 	// wrong, at Warn and above. The default is silence.
 	Logger *slog.Logger
 
+	// Observer is told what the peer does, to count and to measure it, e.g. a
+	// metrics.Metrics of package metrics. The default is nobody, which costs nothing.
+	Observer Observer
+
 	// Tuning is for what few programs need to change.
 	Tuning Tuning
 }
@@ -180,6 +184,8 @@ type Peer struct {
 	voters      []string
 	cluster     string
 	algorithm   string
+	leases      bool     // a majority of voters is enough
+	observer    Observer // nil: nobody
 	listen      string
 	advertise   string
 	node        *node.Node
@@ -211,12 +217,18 @@ func Join(ctx context.Context, cfg Config) (*Peer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("conch: %w", err)
 	}
-	p := &Peer{name: algo.PeerName(cfg.Name), addrs: peers, voters: cfg.Voters, cluster: cfg.Cluster, algorithm: cfg.Algorithm, advertise: cfg.Advertise}
+	p := &Peer{
+		name: algo.PeerName(cfg.Name), addrs: peers, voters: cfg.Voters, cluster: cfg.Cluster, algorithm: cfg.Algorithm,
+		leases: roster.Leases(cfg.Algorithm), observer: cfg.Observer, advertise: cfg.Advertise,
+	}
 	if err := p.start(ctx, cfg); err != nil {
 		for _, release := range slices.Backward(p.release) {
 			release()
 		}
 		return nil, fmt.Errorf("conch: peer %s: %w", cfg.Name, err)
+	}
+	if p.observer != nil {
+		p.observer.Joined(p)
 	}
 	return p, nil
 }

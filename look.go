@@ -119,7 +119,7 @@ func (l local) Look(lock string) board.Report {
 }
 
 // Peers implements board.Local.
-func (l local) Peers() []node.PeerStatus { return l.Node.PeerStatus() }
+func (l local) Peers() []node.PeerStatus { return l.Standing().Peers }
 
 // Steer implements board.Local.
 func (l local) Steer(lock string, w node.Wish) (bool, error) {

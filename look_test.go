@@ -227,42 +227,6 @@ func TestEndWithoutLease(t *testing.T) {
 	unlock(t, <-next)
 }
 
-// Ready says who is missing.
-func TestReady(t *testing.T) {
-	addrs := addresses(t, 3)
-	join := func(name string) *conch.Peer {
-		p, err := conch.Join(t.Context(), conch.Config{Name: name, Peers: addrs, TTL: 200 * time.Millisecond})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { p.Close() })
-		return p
-	}
-	a := join("a")
-	if err := a.Ready(); !errors.Is(err, conch.ErrNotReady) || !strings.Contains(err.Error(), "1 of 3") && !strings.Contains(err.Error(), "0 of 3") || !strings.Contains(err.Error(), "b (") {
-		t.Errorf("alone: %v", err)
-	}
-	b := join("b")
-	for err := a.Ready(); err != nil; err = a.Ready() {
-		changed := a.PeersChanged()
-		if a.Ready() == nil {
-			break
-		}
-		select {
-		case <-changed:
-		case <-time.After(10 * time.Millisecond): // it abstains for a while
-		}
-	}
-	b.Close()
-	for a.Ready() == nil {
-		<-a.PeersChanged()
-	}
-	a.Close()
-	if err := a.Ready(); !errors.Is(err, conch.ErrClosed) {
-		t.Errorf("closed: %v", err)
-	}
-}
-
 func unlock(t *testing.T, h *conch.Hold) {
 	t.Helper()
 	if err := h.Unlock(); err != nil {

@@ -46,39 +46,55 @@ type Mutex struct {
 // that the token of a token ring rests somewhere, which takes some 200 bytes at
 // each of a few peers. At most 16384 locks can be held or wanted at one peer at
 // a time.
-func (p *Peer) Mutex(name string) *Mutex { return MutexOf(own{p}, name) }
+func (p *Peer) Mutex(name string) *Mutex { return MutexOf((*own)(p), name) }
 
 // MutexOf is for package client, whose mutexes stand on a peer in another process.
 // Other programs call Peer.Mutex.
 func MutexOf(from locker.Locker, name string) *Mutex { return &Mutex{from: from, name: name} }
 
 // own is the peer in this process, as a mutex sees it.
-type own struct{ peer *Peer }
+type own Peer
 
 // Acquire implements locker.Locker.
-func (o own) Acquire(ctx context.Context, lock string, options locker.Options) (locker.Hold, error) {
+func (o *own) Acquire(ctx context.Context, lock string, options locker.Options) (locker.Hold, error) {
 	about := node.About{Label: options.Label, Trace: options.Trace, ID: options.ID}
 	if options.Progress != nil {
 		if about.ID == 0 {
 			about.ID = locker.NewID()
 		}
 		defer options.Report(func(ctx context.Context, tell locker.Progress) {
-			o.peer.Watch(ctx, lock, func(v view.View) error {
+			(*Peer)(o).Watch(ctx, lock, func(v view.View) error {
 				l := v.Lock(lock)
 				tell(l.Place(v.Peer, about.ID), l)
 				return nil
 			})
 		})()
 	}
-	h, err := o.peer.node.Acquire(ctx, lock, about)
+	acquire := o.node.Acquire
+	if o.observer != nil {
+		acquire = o.acquireObserved
+	}
+	h, err := acquire(ctx, lock, about)
 	if err != nil {
 		return nil, err // not a nil *node.Hold
 	}
 	return h, nil
 }
 
+// acquireObserved is Node.Acquire, and tells the observer how it went.
+func (o *own) acquireObserved(ctx context.Context, lock string, about node.About) (*node.Hold, error) {
+	from := time.Now()
+	h, err := o.node.Acquire(ctx, lock, about)
+	e := Event{Kind: Entered, Lock: lock, Took: time.Since(from)}
+	if err != nil {
+		e.Kind = GaveUp
+	}
+	o.observer.Observe(e)
+	return h, err
+}
+
 // Busy implements locker.Locker.
-func (o own) Busy(_ context.Context, lock string) (bool, error) { return o.peer.node.Busy(lock), nil }
+func (o *own) Busy(_ context.Context, lock string) (bool, error) { return o.node.Busy(lock), nil }
 
 // Option says more about a wish for a lock.
 type Option func(*locker.Options)

@@ -169,8 +169,8 @@ func (p *Peer) openState(cfg Config) (*state.State, error) {
 	return s, nil
 }
 
-// openTrace returns who takes the peer's events: the trace, the log, both, or
-// nobody; and the logger for everything else. Neither ever makes the peer wait
+// openTrace returns who takes the peer's events: the trace, the log, the observer,
+// some of them, or nobody; and the logger for everything else. Neither ever makes the peer wait
 // for a log that takes no more.
 func (p *Peer) openTrace(cfg Config) (trace.Recorder, *slog.Logger, error) {
 	var recorders []trace.Recorder
@@ -192,11 +192,11 @@ func (p *Peer) openTrace(cfg Config) (trace.Recorder, *slog.Logger, error) {
 		p.release = append(p.release, w.Close)
 		recorders = append(recorders, w)
 	}
-	switch len(recorders) {
-	case 0:
+	if cfg.Observer != nil {
+		recorders = append(recorders, observing{cfg.Name, cfg.Observer})
+	}
+	if len(recorders) == 0 {
 		return nil, logger, nil
-	case 1:
-		return recorders[0], logger, nil
 	}
 	return trace.Tee(recorders...), logger, nil
 }

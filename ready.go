@@ -1,52 +1,50 @@
 package conch
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/conchlock/conch/algo/roster"
 )
 
-// ErrNotReady says that no lock can be had at a peer now. It may change at any time.
-var ErrNotReady = errors.New("no lock can be had now")
-
-// Ready returns nil if locks can be had at this peer now, as far as it knows: a majority
-// of the voters, with the classic algorithms every peer, can be reached, and enough of
-// them grant something. Else the error wraps ErrNotReady and says who is missing, or
-// wraps ErrClosed.
+// Ready returns nil if locks can be had at this peer now, as far as it knows: a
+// majority of the voters is up, this peer counted if it votes, and it does not
+// abstain (see Status); with the classic algorithms, all peers are up. Otherwise
+// the error says in one line what is missing, and who. It wraps ErrClosed once the
+// peer serves nobody any more.
+//
+// A peer that abstains could get locks by the votes of others, and is not ready
+// all the same: whoever restarts one peer after the other waits so until its vote
+// counts again, and never takes away a majority.
 func (p *Peer) Ready() error {
 	if err := p.Err(); err != nil {
 		return err
 	}
-	s := p.Status()
-	up := 0
-	if s.Voter && s.Abstains == 0 {
+	s := p.node.Standing()
+	var missing []string
+	up, needed := 0, len(p.voters)/2+1
+	if p.voter(p.Name()) {
 		up++
 	}
-	var missing []string
 	for _, o := range s.Peers {
 		switch {
-		case !o.Voter && roster.Leases(p.algorithm):
+		case !p.voter(string(o.Name)) && p.leases:
 		case o.Up:
 			up++
-		case o.Reason == "":
-			missing = append(missing, o.Name)
 		default:
-			missing = append(missing, o.Name+" ("+o.Reason+")")
+			missing = append(missing, fmt.Sprintf("%s (%s)", o.Name, o.Reason))
 		}
 	}
-	need := len(p.voters)/2 + 1
-	if !roster.Leases(p.algorithm) {
-		need = len(p.voters) // all vote
+	if !p.leases {
+		needed = len(s.Peers) + 1
 	}
-	if up >= need {
-		return nil
+	switch {
+	case up < needed && p.leases:
+		return fmt.Errorf("%d of %d voters are up, and %d are needed; missing: %s", up, len(p.voters), needed, strings.Join(missing, ", "))
+	case up < needed:
+		return fmt.Errorf("%d of %d peers are up, and this algorithm needs all; missing: %s", up, needed, strings.Join(missing, ", "))
+	case s.Abstains > 0:
+		return fmt.Errorf("%s grants nothing for %s yet: it may have forgotten what it had granted before it was started again",
+			p.name, max(time.Millisecond, s.Abstains.Round(time.Millisecond)))
 	}
-	why := fmt.Sprintf("%d of %d votes can be had, and %d are needed", up, len(p.voters), need)
-	if s.Abstains > 0 {
-		missing = append(missing, fmt.Sprintf("%s (has just started: grants nothing for another %s)", s.Name, s.Abstains.Round(time.Millisecond)))
-	}
-	return fmt.Errorf("%w: %s; missing: %s", ErrNotReady, why, strings.Join(missing, ", "))
+	return nil
 }

@@ -28,8 +28,8 @@ func statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "How the cluster is, as the peer on this machine sees it",
-		Long: "Print whether locks can be had now, the peers, and the locks of the whole cluster.\n" +
-			"Exits 0 if they can, 1 if not, 69 if no peer answers.",
+		Long: "Print whether this peer is ready to give locks, the peers, and the locks of the whole cluster.\n" +
+			"Exits 0 if it is, 1 if not, 69 if no peer answers.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runStatus(cmd, &o) },
 	}
@@ -86,7 +86,7 @@ func printStatus(out io.Writer, r *conchv1.Roll, v *view.View) error {
 func writeStatus(out io.Writer, r *conchv1.Roll, v *view.View) error {
 	fmt.Fprintf(out, "peer %s of cluster %s, %s, for %s\n", r.GetSelf().GetName(), r.GetCluster(), r.GetAlgorithm(), age(v.At.Sub(r.GetSelf().GetSince().AsTime())))
 	if why := r.GetUnready(); why != "" {
-		fmt.Fprintf(out, "NO lock can be had now: %s\n\n", why)
+		fmt.Fprintf(out, "NOT READY: %s\n\n", why)
 	} else {
 		fmt.Fprintf(out, "locks can be had: %s\n\n", strings.Join(upVoters(r), ", ")+" vote")
 	}

@@ -54,11 +54,7 @@ func (n *Node) Status() Status {
 	n.mu.Lock()
 	defer n.unlock()
 	n.look()
-	var s Status
-	if a, ok := n.process.(abstainer); ok {
-		s.Abstains = time.Duration(max(0, a.Abstains().Sub(n.now)))
-	}
-	s.Peers = n.peerStatus()
+	s := n.standing()
 	for _, name := range slices.Sorted(maps.Keys(n.locks)) {
 		l := n.locks[name]
 		ls := LockStatus{Name: name, Since: l.asked, Waiters: len(l.waiters), WaitsFor: n.missing(l)}
@@ -71,20 +67,26 @@ func (n *Node) Status() Status {
 	return s
 }
 
-// PeerStatus is Status.Peers alone.
-func (n *Node) PeerStatus() []PeerStatus {
+// Standing returns the Status without the locks: it takes little time, however
+// many there are.
+func (n *Node) Standing() Status {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.peerStatus()
+	defer n.unlock()
+	n.look()
+	return n.standing()
 }
 
-func (n *Node) peerStatus() (list []PeerStatus) {
+// standing is Standing with n.mu held.
+func (n *Node) standing() (s Status) {
+	if a, ok := n.process.(abstainer); ok {
+		s.Abstains = time.Duration(max(0, a.Abstains().Sub(n.now)))
+	}
 	for _, name := range slices.Sorted(maps.Keys(n.peers)) {
 		if p := n.peers[name]; !p.gone {
-			list = append(list, PeerStatus{Name: name, Incarnation: p.incarnation, Up: p.up, Since: p.since, Reason: p.reason, Suspected: p.suspected})
+			s.Peers = append(s.Peers, PeerStatus{Name: name, Incarnation: p.incarnation, Up: p.up, Since: p.since, Reason: p.reason, Suspected: p.suspected})
 		}
 	}
-	return list
+	return s
 }
 
 // Busy says that somebody here holds or wants the lock.

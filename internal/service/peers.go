@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -58,7 +57,7 @@ func roll(peer *conch.Peer, at time.Time) *conchv1.Roll {
 		At:        timestamppb.New(at),
 	}
 	if err := peer.Ready(); err != nil {
-		r.Unready = strings.TrimPrefix(err.Error(), conch.ErrNotReady.Error()+": ")
+		r.Unready = err.Error()
 	}
 	for _, o := range s.Peers {
 		p := &conchv1.Peer{

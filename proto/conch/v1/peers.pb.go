@@ -197,7 +197,7 @@ type Roll struct {
 	Abstains      *durationpb.Duration   `protobuf:"bytes,5,opt,name=abstains,proto3" json:"abstains,omitempty"`
 	Algorithm     string                 `protobuf:"bytes,7,opt,name=algorithm,proto3" json:"algorithm,omitempty"`
 	Cluster       string                 `protobuf:"bytes,8,opt,name=cluster,proto3" json:"cluster,omitempty"`
-	Unready       string                 `protobuf:"bytes,9,opt,name=unready,proto3" json:"unready,omitempty"` // why no lock can be had now; empty if one can
+	Unready       string                 `protobuf:"bytes,9,opt,name=unready,proto3" json:"unready,omitempty"` // why self is not ready to give locks; empty if it is
 	At            *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=at,proto3" json:"at,omitempty"`           // when this was so, by the wall clock of self
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
