@@ -5,6 +5,7 @@ import (
 
 	"github.com/conchlock/conch"
 	"github.com/conchlock/conch/algo/roster"
+	"github.com/conchlock/conch/metrics"
 )
 
 // BenchmarkAgain enters where one has just left and nobody else waits: Lock and
@@ -13,6 +14,7 @@ func BenchmarkAgain(b *testing.B) {
 	for _, algorithm := range roster.Names() {
 		b.Run(algorithm, func(b *testing.B) { benchmarkAgain(b, conch.Config{Algorithm: algorithm}) })
 	}
+	b.Run("relay/metrics=on", func(b *testing.B) { benchmarkAgain(b, conch.Config{Observer: metrics.New(metrics.Options{})}) })
 	b.Run("relay/trace=on", func(b *testing.B) { benchmarkAgain(b, conch.Config{TraceDir: b.TempDir()}) })
 }
 

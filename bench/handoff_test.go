@@ -17,12 +17,14 @@ import (
 	"github.com/conchlock/conch"
 	"github.com/conchlock/conch/algo/roster"
 	"github.com/conchlock/conch/client"
+	"github.com/conchlock/conch/metrics"
 )
 
 // peerTask is what one peer's process does.
 type peerTask struct {
 	Config  conch.Config
 	Logged  bool
+	Counted bool
 	Entries int // how often it enters, as fast as it can
 }
 
@@ -47,6 +49,9 @@ func peerChild(in io.Reader, out io.Writer) error {
 	}
 	if task.Logged {
 		task.Config.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if task.Counted {
+		task.Config.Observer = metrics.New(metrics.Options{})
 	}
 	ctx := context.Background()
 	peer, err := joinOrAsk(ctx, task.Config)
@@ -166,6 +171,9 @@ func BenchmarkHandoff(b *testing.B) {
 			})
 		}
 	}
+	b.Run("relay/peers=2/metrics=on", func(b *testing.B) {
+		benchmarkHandoff(b, 2, peerTask{Counted: true})
+	})
 	b.Run("relay/peers=2/trace=on/log=on", func(b *testing.B) {
 		benchmarkHandoff(b, 2, peerTask{Logged: true, Config: conch.Config{TraceDir: b.TempDir()}})
 	})

@@ -83,7 +83,7 @@ var rules = []rule{
 		wrong: func(from, to string) bool {
 			allowed := []string{
 				"./", "./algo", "./algo/roster", "./discovery", "./discovery/serf",
-				"./client", "./internal/command", "./internal/local", "./internal/service", "./internal/viewcodec", "./proto/conch/v1", "./proto/conch/v1/conchv1connect", "./view",
+				"./client", "./internal/command", "./internal/local", "./internal/service", "./internal/viewcodec", "./proto/conch/v1", "./proto/conch/v1/conchv1connect", "./view", "./metrics",
 				"./docs", "./internal/check", "./internal/compare", "./internal/sim", "./internal/state", "./internal/trace", "./internal/trace/export",
 			}
 			return under(from, "./cmd") && local(to) && !under(to, "./cmd") && !under(to, "./internal/report") && !slices.Contains(allowed, to)
@@ -94,6 +94,20 @@ var rules = []rule{
 		why:  "only who wants gossip pays for serf and what comes with it: programs and cmd/conch import discovery/serf, the library never",
 		wrong: func(from, to string) bool {
 			return under(to, "./discovery/serf") && !under(from, "./discovery/serf") && !under(from, "./cmd") && !under(from, "./bench")
+		},
+	},
+	{
+		name: "metrics are optional",
+		why:  "only who wants metrics pays for prometheus and what comes with it: programs and cmd/conch import metrics, the library never",
+		wrong: func(from, to string) bool {
+			return (under(to, "./metrics") || under(to, "github.com/prometheus")) && !under(from, "./metrics") && !under(from, "./cmd") && !under(from, "./bench")
+		},
+	},
+	{
+		name: "metrics use the public API",
+		why:  "what package metrics sees of a peer, an observer of anybody's can see",
+		wrong: func(from, to string) bool {
+			return under(from, "./metrics") && local(to) && to != "./"
 		},
 	},
 	{
@@ -128,23 +142,24 @@ var rules = []rule{
 
 // homes says where each outside module is used. (Tests may use any.)
 var homes = map[string]string{
-	"connectrpc.com/connect":            "./internal/service ./internal/local ./client ./proto ./cmd/conch",
-	"connectrpc.com/grpcreflect":        "./internal/service",
-	"codeberg.org/go-pdf/fpdf":          "./internal/report/document",
-	"github.com/anishathalye/porcupine": "./internal/chaos",
-	"github.com/cockroachdb/datadriven": "./algo/algotest",
-	"github.com/hashicorp/memberlist":   "./discovery/serf",
-	"github.com/hashicorp/serf":         "./discovery/serf",
-	"github.com/spf13/cobra":            "./cmd/conch",
-	"github.com/spf13/pflag":            "./cmd/conch",
-	"github.com/yuin/goldmark":          "./internal/report/document",
-	"go.etcd.io/bbolt":                  "./internal/state",
-	"golang.org/x/image":                "./internal/report/document",
-	"golang.org/x/sys":                  "./internal/clock ./internal/command",
-	"golang.org/x/term":                 "./cmd/conch",
-	"google.golang.org/genproto":        "./fence/fencegrpc",
-	"google.golang.org/grpc":            "./internal/transport ./internal/service ./fence/fencegrpc",
-	"google.golang.org/protobuf":        "./internal/transport ./internal/service ./internal/viewcodec ./internal/openapi ./client ./proto ./cmd/conch",
+	"codeberg.org/go-pdf/fpdf":            "./internal/report/document",
+	"connectrpc.com/connect":              "./internal/service ./internal/local ./client ./proto ./cmd/conch",
+	"connectrpc.com/grpcreflect":          "./internal/service",
+	"github.com/anishathalye/porcupine":   "./internal/chaos",
+	"github.com/cockroachdb/datadriven":   "./algo/algotest",
+	"github.com/hashicorp/memberlist":     "./discovery/serf",
+	"github.com/hashicorp/serf":           "./discovery/serf",
+	"github.com/prometheus/client_golang": "./metrics ./cmd/conch",
+	"github.com/spf13/cobra":              "./cmd/conch",
+	"github.com/spf13/pflag":              "./cmd/conch",
+	"github.com/yuin/goldmark":            "./internal/report/document",
+	"go.etcd.io/bbolt":                    "./internal/state",
+	"golang.org/x/image":                  "./internal/report/document",
+	"golang.org/x/sys":                    "./internal/clock ./internal/command",
+	"golang.org/x/term":                   "./cmd/conch",
+	"google.golang.org/genproto":          "./fence/fencegrpc",
+	"google.golang.org/grpc":              "./internal/transport ./internal/service ./fence/fencegrpc",
+	"google.golang.org/protobuf":          "./internal/transport ./internal/service ./internal/viewcodec ./internal/openapi ./client ./proto ./cmd/conch",
 }
 
 func atHome(from, to string) bool {
@@ -269,66 +284,77 @@ func list(t *testing.T, goos string) []pkg {
 	}
 }
 
+// bites are imports that each break one rule, and imports that break none.
+var bites = []struct{ from, to, want string }{
+	{"algo", "time", "algorithms are pure"},
+	{"algo/ring", "sync/atomic", "algorithms are pure"},
+	{"algo/ring", "log/slog", "algorithms are pure"},
+	{"algo/ring", "math/rand/v2", "algorithms are pure"},
+	{"algo/roster", "os", "algorithms are pure"},
+	{"algo/ring", module + "/internal/trace", "algorithms are pure"},
+	{"algo/ring", module + "/algo/epoch", "algorithms stand alone"},
+	{"algo/epoch", module + "/algo/ring", "algorithms stand alone"},
+	{"algo", module + "/algo/ring", "the vocabulary comes first"},
+	{"internal/check", module + "/algo/ring", "judges know no algorithm"},
+	{"internal/compare", module + "/algo/roster", "judges know no algorithm"},
+	{"internal/sim", module + "/algo/roster", "judges know no algorithm"},
+	{"internal/node", "google.golang.org/grpc/codes", "the runtime knows no gRPC"},
+	{"internal/node", module + "/internal/transport/memory", "the runtime knows no gRPC"},
+	{"internal/report", module + "/cmd/conch/story", "the command is a leaf"},
+	{"cmd/conch", module + "/internal/node", "the command uses the public API"},
+	{"internal/command", module, "what runs a command knows no lock"},
+	{"", module + "/discovery/serf", "gossip is optional"},
+	{"internal/node", module + "/discovery/serf", "gossip is optional"},
+	{"discovery", module + "/discovery/serf", "gossip is optional"},
+	{"", module + "/metrics", "metrics are optional"},
+	{"internal/node", "github.com/prometheus/client_golang/prometheus", "metrics are optional"},
+	{"client", module + "/metrics", "metrics are optional"},
+	{"metrics", module + "/internal/trace", "metrics use the public API"},
+	{"discovery/serf", module, "gossip knows nothing of locks"},
+	{"discovery/serf", module + "/internal/node", "gossip knows nothing of locks"},
+	{"discovery/serf", module + "/algo/ring", "gossip knows nothing of locks"},
+	{"fence", module, "the fence stands alone"},
+	{"fence", module + "/fence/fencegrpc", "the fence stands alone"},
+	{"fence", "google.golang.org/grpc", "the fence stands alone"},
+	{"fence/fencegrpc", module, "the fence stands alone"},
+	{"fence", "google.golang.org/grpc", "dependencies have one home"},
+	{"discovery", "google.golang.org/grpc", "dependencies have one home"},
+	{"discovery", "github.com/hashicorp/serf/serf", "dependencies have one home"},
+	{"internal/state", "example.org/brand-new", "dependencies have one home"},
+	{"internal/node", "go.etcd.io/bbolt", "dependencies have one home"},
+
+	{"algo/ring", "slices", ""},
+	{"algo/ring", module + "/algo", ""},
+	{"algo/roster", module + "/algo/ring", ""},
+	{"algo/algotest", "time", ""},
+	{"algo/algotest", module + "/algo/roster", ""},
+	{"internal/check", module + "/algo", ""},
+	{"internal/node", "time", ""},
+	{"internal/transport/grpc", "google.golang.org/grpc/status", ""},
+	{"internal/nodes", module + "/internal/transport", ""},
+	{"internal/command", "golang.org/x/sys/unix", ""},
+	{"bench", "google.golang.org/grpc", ""},
+	{"fence", "database/sql", ""},
+	{"fence/fencegrpc", "google.golang.org/grpc", ""},
+	{"fence/fencegrpc", module + "/fence", ""},
+	{"discovery/serf", "github.com/hashicorp/serf/serf", ""},
+	{"discovery/serf", "github.com/hashicorp/memberlist", ""},
+	{"discovery/serf", module + "/discovery", ""},
+	{"discovery/serf", module + "/algo", ""},
+	{"cmd/conch", module + "/discovery/serf", ""},
+	{"metrics", module, ""},
+	{"metrics", "github.com/prometheus/client_golang/prometheus", ""},
+	{"cmd/conch", module + "/metrics", ""},
+	{"cmd/conch", "github.com/prometheus/client_golang/prometheus/promhttp", ""},
+	{"cmd/conch", module, ""},
+	{"cmd/conch", module + "/internal/check", ""},
+}
+
 // TestImportRulesBite shows that each rule can fail, and that it does not fail
 // for what it should leave alone.
 func TestImportRulesBite(t *testing.T) {
 	bitten := make(map[string]bool)
-	for _, c := range []struct{ from, to, want string }{
-		{"algo", "time", "algorithms are pure"},
-		{"algo/ring", "sync/atomic", "algorithms are pure"},
-		{"algo/ring", "log/slog", "algorithms are pure"},
-		{"algo/ring", "math/rand/v2", "algorithms are pure"},
-		{"algo/roster", "os", "algorithms are pure"},
-		{"algo/ring", module + "/internal/trace", "algorithms are pure"},
-		{"algo/ring", module + "/algo/epoch", "algorithms stand alone"},
-		{"algo/epoch", module + "/algo/ring", "algorithms stand alone"},
-		{"algo", module + "/algo/ring", "the vocabulary comes first"},
-		{"internal/check", module + "/algo/ring", "judges know no algorithm"},
-		{"internal/compare", module + "/algo/roster", "judges know no algorithm"},
-		{"internal/sim", module + "/algo/roster", "judges know no algorithm"},
-		{"internal/node", "google.golang.org/grpc/codes", "the runtime knows no gRPC"},
-		{"internal/node", module + "/internal/transport/memory", "the runtime knows no gRPC"},
-		{"internal/report", module + "/cmd/conch/story", "the command is a leaf"},
-		{"cmd/conch", module + "/internal/node", "the command uses the public API"},
-		{"internal/command", module, "what runs a command knows no lock"},
-		{"", module + "/discovery/serf", "gossip is optional"},
-		{"internal/node", module + "/discovery/serf", "gossip is optional"},
-		{"discovery", module + "/discovery/serf", "gossip is optional"},
-		{"discovery/serf", module, "gossip knows nothing of locks"},
-		{"discovery/serf", module + "/internal/node", "gossip knows nothing of locks"},
-		{"discovery/serf", module + "/algo/ring", "gossip knows nothing of locks"},
-		{"fence", module, "the fence stands alone"},
-		{"fence", module + "/fence/fencegrpc", "the fence stands alone"},
-		{"fence", "google.golang.org/grpc", "the fence stands alone"},
-		{"fence/fencegrpc", module, "the fence stands alone"},
-		{"fence", "google.golang.org/grpc", "dependencies have one home"},
-		{"discovery", "google.golang.org/grpc", "dependencies have one home"},
-		{"discovery", "github.com/hashicorp/serf/serf", "dependencies have one home"},
-		{"internal/state", "example.org/brand-new", "dependencies have one home"},
-		{"internal/node", "go.etcd.io/bbolt", "dependencies have one home"},
-
-		{"algo/ring", "slices", ""},
-		{"algo/ring", module + "/algo", ""},
-		{"algo/roster", module + "/algo/ring", ""},
-		{"algo/algotest", "time", ""},
-		{"algo/algotest", module + "/algo/roster", ""},
-		{"internal/check", module + "/algo", ""},
-		{"internal/node", "time", ""},
-		{"internal/transport/grpc", "google.golang.org/grpc/status", ""},
-		{"internal/nodes", module + "/internal/transport", ""},
-		{"internal/command", "golang.org/x/sys/unix", ""},
-		{"bench", "google.golang.org/grpc", ""},
-		{"fence", "database/sql", ""},
-		{"fence/fencegrpc", "google.golang.org/grpc", ""},
-		{"fence/fencegrpc", module + "/fence", ""},
-		{"discovery/serf", "github.com/hashicorp/serf/serf", ""},
-		{"discovery/serf", "github.com/hashicorp/memberlist", ""},
-		{"discovery/serf", module + "/discovery", ""},
-		{"discovery/serf", module + "/algo", ""},
-		{"cmd/conch", module + "/discovery/serf", ""},
-		{"cmd/conch", module, ""},
-		{"cmd/conch", module + "/internal/check", ""},
-	} {
+	for _, c := range bites {
 		found := violations([]pkg{{ImportPath: module + "/" + c.from, Name: "p", Imports: []string{c.to}}})
 		hit := slices.ContainsFunc(found, func(v string) bool { return strings.Contains(v, c.want) })
 		if c.want == "" && len(found) > 0 || !hit && c.want != "" {
