@@ -34,6 +34,7 @@ type peerOptions struct {
 	logLevel  string
 	socket    string
 	serve     string
+	admin     adminOptions
 	section   sectionOptions
 }
 
@@ -55,6 +56,7 @@ func peerCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&o.socket, "socket", "", "unix socket at which programs on this machine reach the peer (default: conch.sock in --dir, else "+local.DefaultSocket()+"); none turns it off")
 	f.StringVar(&o.serve, "serve", "", "serve programs at this address of the loopback, too, as in 127.0.0.1:7420: every user of this machine can then take locks")
+	o.admin.add(cmd)
 	f.BoolVar(&o.trace, "trace", false, "write every event to a trace, NAME.ndjson in --trace-dir")
 	f.StringVar(&o.TraceDir, "trace-dir", "", "directory for the trace, and turns it on (default: that of --dir)")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
@@ -150,6 +152,9 @@ func (o *peerOptions) check(cmd *cobra.Command) error {
 			return usage("--serve: %w", err)
 		}
 	}
+	if err := o.admin.check(cmd); err != nil {
+		return err
+	}
 	if o.Advertise != "" {
 		if err := discovery.CheckAddr(o.Advertise); err != nil {
 			return usage("--advertise: %w", err)
@@ -221,16 +226,21 @@ func runPeer(cmd *cobra.Command, o *peerOptions) error {
 	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
+	admin, err := o.admin.listen(&o.Config)
+	if err != nil {
+		return err
+	}
 	peer, err := conch.Join(ctx, o.Config)
 	if err != nil {
-		return errors.New(strings.TrimPrefix(err.Error(), "conch: "))
+		return errors.Join(errors.New(strings.TrimPrefix(err.Error(), "conch: ")), admin.Close())
 	}
 	local, err := serveLocal(peer, o, cmd.ErrOrStderr())
 	if err != nil {
-		return errors.Join(err, peer.Close())
+		return errors.Join(err, peer.Close(), admin.Close())
 	}
 	out := &lines{w: cmd.OutOrStdout()}
 	out.printf("%s listens on %s; type help for the commands", peer.Name(), peer.Addr())
+	admin.serve(peer, o.Logger, out)
 
 	console := newConsole(peer, out)
 	go console.read(ctx, cmd.InOrStdin()) // a read of stdin cannot be interrupted: left behind at exit
@@ -254,7 +264,7 @@ func runPeer(cmd *cobra.Command, o *peerOptions) error {
 	}
 	cancel()
 	working.Wait() // it leaves the section itself: Close would let the next one in before that
-	return errors.Join(err, local.Close(), peer.Close())
+	return errors.Join(err, local.Close(), peer.Close(), admin.Close())
 }
 
 // lines writes whole lines from several goroutines.
