@@ -233,6 +233,20 @@ func Join(ctx context.Context, cfg Config) (*Peer, error) {
 	return p, nil
 }
 
+// Check returns the first thing that Join would find wrong with the configuration
+// itself. It starts nothing, and looks at no address and no directory; a Discovery that
+// has a file is read.
+func (c Config) Check() error {
+	_, err := c.complete()
+	if err == nil {
+		_, err = roster.New(c.Algorithm)
+	}
+	if err != nil {
+		return fmt.Errorf("conch: %w", err)
+	}
+	return nil
+}
+
 // complete checks the configuration, fills in the defaults, and returns the
 // peers.
 func (c *Config) complete() (Peers, error) {

@@ -230,6 +230,10 @@ func TestJoinRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("got %v, want %q", err, tt.want)
 		}
+		outside := tt.cfg.Listen != "" || tt.cfg.Dir != "" || tt.cfg.TraceDir != "" // what is wrong is not the configuration
+		if err := tt.cfg.Check(); outside && err != nil || !outside && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("Check says %v, want %q", err, tt.want)
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

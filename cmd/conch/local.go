@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -17,6 +18,23 @@ import (
 
 // noSocket turns the service off.
 const noSocket = "none"
+
+// privateMode is the mode of a socket that only the peer's own user reaches.
+const privateMode = "0600"
+
+// socketMode reads the mode of a socket. To connect is to write, so others need both
+// bits or neither.
+func socketMode(text string) (os.FileMode, error) {
+	switch text {
+	case "", privateMode:
+		return 0o600, nil
+	case "0660":
+		return 0o660, nil
+	case "0666":
+		return 0o666, nil
+	}
+	return 0, fmt.Errorf("%q: use 0600, 0660 or 0666", text)
+}
 
 // serveLocal serves the programs on this machine. Where the socket is nobody's
 // choice, a peer does without one that is taken.
@@ -38,7 +56,11 @@ func serveLocal(peer *conch.Peer, o *peerOptions, warnings io.Writer) (io.Closer
 	case path == "":
 		path = local.DefaultSocket()
 	}
-	l, err := local.ListenUnix(path)
+	mode, err := socketMode(o.mode)
+	if err != nil {
+		return nil, errors.Join(err, server.Close())
+	}
+	l, err := local.ListenUnixMode(path, mode)
 	switch {
 	case err == nil:
 		server.Serve(l)

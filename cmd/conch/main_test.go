@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -14,7 +15,7 @@ import (
 const asConch = "CONCH_TEST_RUN_AS_CONCH"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asConch) != "" {
+	if os.Getenv(asConch) != "" && !slices.Contains(os.Args, "-test.fuzzworker") { // which go test starts
 		main()
 	}
 	os.Setenv(asConch, "1")

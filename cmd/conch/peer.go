@@ -33,28 +33,32 @@ type peerOptions struct {
 	logFormat string
 	logLevel  string
 	socket    string
+	mode      string // of the socket's file
 	serve     string
 	admin     adminOptions
+	config    config
 	section   sectionOptions
 }
 
-func peerCommand() *cobra.Command {
-	var o peerOptions
+func peerCommand(o *peerOptions) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "peer --name NAME (--peers-file FILE | --peer NAME=HOST:PORT ... | --join HOST:PORT ... --voters NAME,...)",
+		Use:   "peer --config FILE | --name NAME (--peers-file FILE | --peer NAME=HOST:PORT ... | --join HOST:PORT ... --voters NAME,...)",
 		Short: "Run one peer until interrupted; type lock NAME, unlock NAME, status",
 		Long: "Run one peer until interrupted. Lines typed at it are commands: lock NAME,\n" +
 			"unlock NAME, status, peers, help. Every message that it sends and receives is\n" +
 			"logged to stderr; answers to commands go to stdout.",
 		Example: "  conch peer --name a --peers-file peers.txt\n" +
 			"  conch peer --name a --peer a=127.0.0.1:7401 --peer b=127.0.0.1:7402\n" +
-			"  conch peer --name d --join 10.0.0.1:7946 --voters a,b,c",
+			"  conch peer --name d --join 10.0.0.1:7946 --voters a,b,c\n" +
+			"  conch peer --config /etc/conch/conch.toml",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runPeer(cmd, &o) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runPeer(cmd, o) },
 	}
 	o.addCluster(cmd)
+	o.addConfig(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.socket, "socket", "", "unix socket at which programs on this machine reach the peer (default: conch.sock in --dir, else "+local.DefaultSocket()+"); none turns it off")
+	f.StringVar(&o.mode, "socket-mode", privateMode, "who reaches the socket: 0600 its user, 0660 its group, too, 0666 everybody on this machine; whoever does can take locks")
 	f.StringVar(&o.serve, "serve", "", "serve programs at this address of the loopback, too, as in 127.0.0.1:7420: every user of this machine can then take locks")
 	o.admin.add(cmd)
 	f.BoolVar(&o.trace, "trace", false, "write every event to a trace, NAME.ndjson in --trace-dir")
@@ -104,96 +108,106 @@ func algorithmHelp() string {
 	return fmt.Sprintf("%s; or, in another shape, %s", strings.Join(roster.Names(), " or "), strings.Join(roster.Variants(), " or "))
 }
 
-// check finds what is wrong with single flags.
+// problems are errors in the arguments. Whoever runs a peer is told of the first,
+// conch config check of all.
+type problems []error
+
+func (p *problems) add(format string, args ...any) { *p = append(*p, usage(format, args...)) }
+
+// check finds what is wrong with single flags, all of it.
 func (o *peerOptions) check(cmd *cobra.Command) error {
+	var wrong problems
 	if o.section.every < 0 || o.section.entries < 0 || o.section.work < 0 {
-		return usage("--enter-every, --entries and --work cannot be negative")
+		wrong.add("--enter-every, --entries and --work cannot be negative")
 	}
 	for _, name := range []string{"entries", "critical-section", "lock", "work", "seed", "linger-at"} {
 		if o.section.every == 0 && cmd.Flags().Changed(name) {
-			return usage("--%s goes with --enter-every", name)
+			wrong.add("--%s goes with --enter-every", name)
 		}
 	}
 	if o.section.linger != 0 && o.section.file == "" {
-		return usage("--linger-at goes with --critical-section")
+		wrong.add("--linger-at goes with --critical-section")
 	}
 	if err := algo.PeerName(o.Name).Check(); err != nil {
-		return usage("--name: %w", err)
+		wrong.add("--name: %w", err)
 	}
 	for _, name := range o.Voters {
 		if err := algo.PeerName(name).Check(); err != nil {
-			return usage("--voters: %w", err)
+			wrong.add("--voters: %w", err)
 		}
 	}
 	if err := algo.CheckLock(o.section.lock); err != nil && o.section.every > 0 {
-		return usage("--lock: %w", err)
+		wrong.add("--lock: %w", err)
 	}
 	if o.TTL != 0 && o.TTL < conch.MinTTL {
-		return usage("--ttl %s: the least is %s", o.TTL, conch.MinTTL)
+		wrong.add("--ttl %s: the least is %s", o.TTL, conch.MinTTL)
 	}
 	if most := cmp.Or(o.TTL, conch.DefaultTTL) / 3; o.Tuning.Linger < 0 || o.Tuning.Linger > most {
-		return usage("--linger %s: at most a third of the TTL, %s", o.Tuning.Linger, most)
+		wrong.add("--linger %s: at most a third of the TTL, %s", o.Tuning.Linger, most)
 	}
 	if o.Tuning.Drift < 0 || o.Tuning.Drift > conch.MaxDrift {
-		return usage("--drift %d: from 1 to %d parts per million", o.Tuning.Drift, conch.MaxDrift)
+		wrong.add("--drift %d: from 1 to %d parts per million", o.Tuning.Drift, conch.MaxDrift)
 	}
 	if o.Algorithm != "" {
 		if _, err := roster.New(o.Algorithm); err != nil {
-			return usage("--algorithm: %w", err)
+			wrong.add("--algorithm: %w", err)
 		}
 	}
 	if o.Listen != "" {
 		if _, _, err := net.SplitHostPort(o.Listen); err != nil {
-			return usage("--listen %q: write HOST:PORT", o.Listen)
+			wrong.add("--listen %q: write HOST:PORT", o.Listen)
 		}
+	}
+	if _, err := socketMode(o.mode); err != nil {
+		wrong.add("--socket-mode: %w", err)
 	}
 	if o.serve != "" {
 		if err := local.CheckTCP(o.serve); err != nil {
-			return usage("--serve: %w", err)
+			wrong.add("--serve: %w", err)
 		}
 	}
 	if err := o.admin.check(cmd); err != nil {
-		return err
+		wrong = append(wrong, err)
 	}
 	if o.Advertise != "" {
 		if err := discovery.CheckAddr(o.Advertise); err != nil {
-			return usage("--advertise: %w", err)
+			wrong.add("--advertise: %w", err)
 		}
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 // complete turns flags into the configuration.
 func (o *peerOptions) complete(cmd *cobra.Command) error {
-	if err := o.check(cmd); err != nil {
-		return err
-	}
-	if o.peersFile != "" || len(o.peers) > 0 {
-		if err := withoutSerf(cmd); err != nil {
-			return err
-		}
-	}
+	var err error
+	o.Logger, err = newLogger(cmd.ErrOrStderr(), o.logFormat, o.logLevel)
+	return errors.Join(o.check(cmd), o.completeDiscovery(cmd), o.completeTrace(), err)
+}
+
+// completeDiscovery says how the peers are found.
+func (o *peerOptions) completeDiscovery(cmd *cobra.Command) error {
 	switch {
 	case o.peersFile != "":
 		o.Discovery = discovery.File(o.peersFile)
 	case len(o.peers) > 0:
 		o.Discovery = discovery.Flags(o.peers)
 		if _, err := o.Discovery.Peers(); err != nil {
-			return usage("%w", err)
+			return errors.Join(withoutSerf(cmd), usage("%w", err))
 		}
 	default:
-		if err := o.completeSerf(); err != nil {
-			return err
-		}
+		return o.completeSerf()
 	}
+	return withoutSerf(cmd)
+}
+
+// completeTrace says where the trace is.
+func (o *peerOptions) completeTrace() error {
 	if o.trace && o.TraceDir == "" {
 		if o.TraceDir = o.Dir; o.Dir == "" {
 			return usage("--trace needs --trace-dir or --dir, to know where")
 		}
 	}
-	var err error
-	o.Logger, err = newLogger(cmd.ErrOrStderr(), o.logFormat, o.logLevel)
-	return err
+	return nil
 }
 
 // newLogger returns the logger that the flags ask for, nil for none.
@@ -222,8 +236,13 @@ func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 // runPeer runs a peer until it is interrupted or cannot go on.
 func runPeer(cmd *cobra.Command, o *peerOptions) error {
 	if err := o.complete(cmd); err != nil {
+		return o.config.locate(err)
+	}
+	manager, err := newNotifier()
+	if err != nil {
 		return err
 	}
+	defer manager.close()
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
 	admin, err := o.admin.listen(&o.Config)
@@ -232,7 +251,7 @@ func runPeer(cmd *cobra.Command, o *peerOptions) error {
 	}
 	peer, err := conch.Join(ctx, o.Config)
 	if err != nil {
-		return errors.Join(errors.New(strings.TrimPrefix(err.Error(), "conch: ")), admin.Close())
+		return errors.Join(o.config.locate(errors.New(strings.TrimPrefix(err.Error(), "conch: "))), admin.Close())
 	}
 	local, err := serveLocal(peer, o, cmd.ErrOrStderr())
 	if err != nil {
@@ -246,6 +265,7 @@ func runPeer(cmd *cobra.Command, o *peerOptions) error {
 	go console.read(ctx, cmd.InOrStdin()) // a read of stdin cannot be interrupted: left behind at exit
 	worked := make(chan error, 1)
 	var working sync.WaitGroup
+	working.Go(func() { manager.run(ctx, peer, cmp.Or(o.Algorithm, roster.Default)) })
 	if o.section.every > 0 {
 		working.Go(func() { worked <- enterRepeatedly(ctx, peer, o.section, out) })
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net"
 
 	"github.com/spf13/cobra"
@@ -21,40 +22,42 @@ func (o *peerOptions) addSerf(f *pflag.FlagSet) {
 
 // completeSerf finds what is wrong with them.
 func (o *peerOptions) completeSerf() error {
+	var wrong problems
 	for _, addr := range o.gossip.Join {
 		if err := discovery.CheckAddr(addr); err != nil {
-			return usage("--join: %w", err)
+			wrong.add("--join: %w", err)
 		}
 	}
 	if len(o.Voters) == 0 {
-		return usage("--join needs --voters a,b,c: whose votes count is decided when the cluster is born, and is the same at every peer")
+		wrong.add("--join needs --voters a,b,c: whose votes count is decided when the cluster is born, and is the same at every peer")
 	}
 	if o.gossip.Bind != "" {
 		if _, _, err := net.SplitHostPort(o.gossip.Bind); err != nil {
-			return usage("--serf-addr %q: write HOST:PORT", o.gossip.Bind)
+			wrong.add("--serf-addr %q: write HOST:PORT", o.gossip.Bind)
 		}
 	}
 	if o.gossip.Advertise != "" {
 		if err := discovery.CheckAddr(o.gossip.Advertise); err != nil {
-			return usage("--serf-advertise: %w", err)
+			wrong.add("--serf-advertise: %w", err)
 		}
 	}
 	var err error
 	if o.gossip.Network, err = serf.ParseNetwork(o.network); err != nil {
-		return usage("--%w", err)
+		wrong.add("--%w", err)
 	}
 	o.gossip.Dir = o.Dir
 	o.Discovery = o.gossip
-	return nil
+	return errors.Join(wrong...)
 }
 
 // withoutSerf refuses flags that would do nothing where all peers are known: who
 // gives a keyring shall not think that something is encrypted by it.
 func withoutSerf(cmd *cobra.Command) error {
+	var wrong problems
 	for _, name := range []string{"serf-advertise", "keyring", "network"} {
 		if cmd.Flags().Changed(name) {
-			return usage("--%s goes with --join or --serf-addr", name)
+			wrong.add("--%s goes with --join or --serf-addr", name)
 		}
 	}
-	return nil
+	return errors.Join(wrong...)
 }

@@ -149,6 +149,7 @@ var homes = map[string]string{
 	"github.com/cockroachdb/datadriven":   "./algo/algotest",
 	"github.com/hashicorp/memberlist":     "./discovery/serf",
 	"github.com/hashicorp/serf":           "./discovery/serf",
+	"github.com/pelletier/go-toml":        "./cmd/conch",
 	"github.com/prometheus/client_golang": "./metrics ./cmd/conch",
 	"github.com/spf13/cobra":              "./cmd/conch",
 	"github.com/spf13/pflag":              "./cmd/conch",

@@ -13,6 +13,32 @@ import (
 // system that matters.
 const maxSocket = 103
 
+// privateMode is the mode of a socket that only its user reaches.
+const privateMode os.FileMode = 0o600
+
+// ListenUnixMode is ListenUnix with a socket that others can reach, too, as mode
+// says: 0660 its group, 0666 everybody. A folder that is made for it lets them
+// through; one that is there stays as it is.
+func ListenUnixMode(path string, mode os.FileMode) (net.Listener, error) {
+	folder := filepath.Dir(path)
+	_, err := os.Stat(folder)
+	made := errors.Is(err, os.ErrNotExist)
+	l, err := ListenUnix(path)
+	if err != nil || mode == privateMode {
+		return l, err
+	}
+	// Only now: what makes them heeds the umask. Who may connect (w) may also look
+	// the socket up (x).
+	err = os.Chmod(path, mode)
+	if made {
+		err = errors.Join(err, os.Chmod(folder, 0o700|mode>>1&0o011))
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("socket %s: %w", path, err), l.Close())
+	}
+	return l, nil
+}
+
 // ListenUnix listens on a unix socket that only this user can reach. One that a
 // peer left behind when it was killed is replaced; where somebody answers, the
 // error says so.
