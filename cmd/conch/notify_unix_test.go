@@ -32,10 +32,10 @@ func managerSocket(t *testing.T) (path string, next func() string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
+	conn.SetReadDeadline(time.Now().Add(20 * time.Second)) // in all, whatever comes
 	return path, func() string {
 		t.Helper()
 		buf := make([]byte, 4096)
-		conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 		n, err := conn.Read(buf)
 		if err != nil {
 			t.Fatal(err)
