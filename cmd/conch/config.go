@@ -87,14 +87,14 @@ var spoken = regexp.MustCompile(`--([a-z][a-z-]*)( "([a-z0-9.-]+)=)?|Config\.(?:
 func (c *config) locate(err error) error {
 	var located []error
 	for _, err := range single(err) {
-		err, _ = c.place(err)
+		_, err = c.place(err)
 		located = append(located, err)
 	}
 	return errors.Join(located...)
 }
 
-// place does that for one error, and returns the key it is about, if any.
-func (c *config) place(err error) (located error, key string) {
+// place does that for one error, and returns the key of the file that it is about, if any.
+func (c *config) place(err error) (key string, located error) {
 	text := err.Error()
 	for _, found := range spoken.FindAllStringSubmatch(text, -1) {
 		written := "--" + found[1]
@@ -113,9 +113,9 @@ func (c *config) place(err error) (located error, key string) {
 		if errors.As(err, &exit) {
 			located = exitError{exit.code, located}
 		}
-		return located, key
+		return key, located
 	}
-	return err, ""
+	return "", err
 }
 
 // single takes joined errors apart.

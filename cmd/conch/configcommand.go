@@ -75,7 +75,7 @@ func (o *peerOptions) checkConfig(cmd *cobra.Command) error {
 	}
 	readable := len(wrong) == 0 // else what is missing has been given, and was wrong
 	for _, err := range single(o.verify(cmd)) {
-		err, key := c.place(err)
+		key, err := c.place(err)
 		switch {
 		case key != "" && !c.wrong[key]: // else that has been said
 			wrong = append(wrong, err)

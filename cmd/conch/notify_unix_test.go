@@ -188,32 +188,32 @@ func TestNotifyHangs(t *testing.T) {
 
 // Who else reaches the socket is said by --socket-mode, whatever the umask.
 func TestSocketMode(t *testing.T) {
-	addrs, err := freeAddrs(1)
+	addrs, err := freeAddrs(3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for mode, want := range map[string]os.FileMode{"0600": 0o600, "0660": 0o660, "0666": 0o666} {
-		path, next := managerSocket(t)
-		folder := filepath.Join(filepath.Dir(path), "run")
-		p := exec.Command("sh", "-c", `umask 0077 && exec "$@"`, "sh",
-			os.Args[0], "peer", "--name", "a", "--peer", "a="+addrs[0], "--log-level", "off", "--socket", filepath.Join(folder, "s"), "--socket-mode", mode)
-		p.Env, p.Stderr = append(os.Environ(), "NOTIFY_SOCKET="+path), os.Stderr
-		if err := p.Start(); err != nil {
-			t.Fatal(err)
-		}
-		next()
-		info, err := os.Stat(filepath.Join(folder, "s"))
-		if err != nil || info.Mode().Perm() != want {
-			t.Errorf("--socket-mode %s: %v, %v", mode, info.Mode(), err)
-		}
-		info, err = os.Stat(folder)
-		if folders := map[os.FileMode]os.FileMode{0o600: 0o700, 0o660: 0o710, 0o666: 0o711}; err != nil || info.Mode().Perm() != folders[want] {
-			t.Errorf("--socket-mode %s: its folder is %v, %v", mode, info.Mode(), err)
-		}
-		p.Process.Signal(syscall.SIGTERM)
-		if err := p.Wait(); err != nil {
-			t.Error(err)
-		}
+	for i, tt := range []struct {
+		flag         string
+		mode, folder os.FileMode
+	}{{"0600", 0o600, 0o700}, {"0660", 0o660, 0o710}, {"0666", 0o666, 0o711}} {
+		t.Run(tt.flag, func(t *testing.T) {
+			t.Parallel()
+			path, next := managerSocket(t)
+			folder := filepath.Join(filepath.Dir(path), "run")
+			p := exec.Command("sh", "-c", `umask 0077 && exec "$@"`, "sh",
+				os.Args[0], "peer", "--name", "a", "--peer", "a="+addrs[i], "--log-level", "off", "--socket", filepath.Join(folder, "s"), "--socket-mode", tt.flag)
+			p.Env, p.Stderr = append(os.Environ(), "NOTIFY_SOCKET="+path), os.Stderr
+			if err := p.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { p.Process.Kill(); p.Wait() })
+			next() // it is ready
+			for path, want := range map[string]os.FileMode{filepath.Join(folder, "s"): tt.mode, folder: tt.folder} {
+				if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+					t.Errorf("%s is %v, %v; want %v", path, info, err, want)
+				}
+			}
+		})
 	}
 	badUsage(t, []badUse{{"peer --name a --peer a=127.0.0.1:1 --socket-mode 0777", exitUsage, `--socket-mode: "0777": use 0600, 0660 or 0666`}})
 }
