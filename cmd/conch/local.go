@@ -92,9 +92,12 @@ func (f *localFlags) dial() (*local.Wire, error) {
 // answerTime is how long a peer on this machine may take to answer.
 const answerTime = 5 * time.Second
 
+// errStopped says that it has taken longer.
+var errStopped = fmt.Errorf("no answer within %s: is it stopped?", answerTime)
+
 // within makes a call that has to be answered soon.
 func within[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, fmt.Errorf("no answer within %s: is it stopped?", answerTime))
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, errStopped)
 	defer cancel()
 	answer, err := call(ctx)
 	if err != nil && ctx.Err() != nil {
@@ -105,8 +108,11 @@ func within[T any](ctx context.Context, call func(context.Context) (T, error)) (
 
 // noAnswer is a failed call as the end of a command.
 func noAnswer(w *local.Wire, err error) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case err == errStopped:
+		return exitError{exitNoPeer, fmt.Errorf("the peer at %s: %w", w.Addr(), err)}
 	}
 	return exitError{exitNoPeer, w.Explain(err)}
 }

@@ -190,7 +190,7 @@ func (o *lockOptions) open(cmd *cobra.Command) (mutexes, error) {
 		if err != nil {
 			return nil, err
 		}
-		ctx, cancel := context.WithTimeoutCause(cmd.Context(), answerTime, fmt.Errorf("no answer within %s: is it stopped?", answerTime))
+		ctx, cancel := context.WithTimeoutCause(cmd.Context(), answerTime, errStopped)
 		defer cancel()
 		c, err := client.Dial(ctx, client.Config{Addr: wire.Addr(), TTL: cmp.Or(o.peer.TTL, lockTTL), Label: o.label})
 		switch {

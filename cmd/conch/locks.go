@@ -36,7 +36,10 @@ func (o *viewOptions) add(cmd *cobra.Command) {
 }
 
 func locksCommand() *cobra.Command {
-	o := viewOptions{write: func(w io.Writer, v *view.View, _ string) { writeLocks(w, v) }}
+	o := viewOptions{write: func(w io.Writer, v *view.View, _ string) {
+		writeLocks(w, v)
+		writeSilent(w, v)
+	}}
 	cmd := &cobra.Command{
 		Use:   "locks",
 		Short: "The locks of the whole cluster: who holds them, how many wait",
@@ -162,7 +165,6 @@ func writeLocks(out io.Writer, v *view.View) {
 	if v.More > 0 {
 		fmt.Fprintf(out, "and at least %d more locks\n", v.More)
 	}
-	writeSilent(out, v)
 }
 
 func join(a, b string) string {

@@ -38,6 +38,7 @@ func seen() *view.View {
 func TestWriteLocks(t *testing.T) {
 	var out bytes.Buffer
 	writeLocks(&out, seen())
+	writeSilent(&out, seen())
 	want := `LOCK  HELD AT  FOR  LEASE  TOKEN  WAITING  BY
 free  -        -    -      -      1        
 held  b        1m   4s     7      8        root@b: ./job
