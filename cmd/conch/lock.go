@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -24,6 +25,9 @@ import (
 const (
 	lockEnv  = "CONCH_LOCK"
 	tokenEnv = "CONCH_TOKEN"
+	// heldEnv has all locks that are held around it, one a line: no name has a line's
+	// end in it. It is for conch lock itself.
+	heldEnv = "CONCH_HELD"
 )
 
 // lockTTL is the session's TTL of conch lock: so long others wait if it is killed.
@@ -103,8 +107,8 @@ func (o *lockOptions) check(cmd *cobra.Command, args []string) (name string, wor
 	if err := algo.CheckLock(args[0]); err != nil {
 		return "", nil, usage("%w", err)
 	}
-	if os.Getenv(lockEnv) == args[0] {
-		return "", nil, exitError{o.codeNotAcquired, fmt.Errorf("lock %q is held by the command that runs this one (%s): it would wait for itself", args[0], lockEnv)}
+	if slices.Contains(heldAround(), args[0]) {
+		return "", nil, exitError{o.codeNotAcquired, fmt.Errorf("lock %q is held by a command that runs this one (%s): it would wait for itself", args[0], lockEnv)}
 	}
 	if o.onAsk != "" {
 		if o.askSignal, err = command.ParseSignal(o.onAsk); err != nil {
@@ -113,6 +117,11 @@ func (o *lockOptions) check(cmd *cobra.Command, args []string) (name string, wor
 	}
 	o.try = o.try || cmd.Flags().Changed("wait") && o.wait == 0
 	return args[0], args[dash:], nil
+}
+
+// heldAround lists the locks that are held while this runs, by the commands that run it.
+func heldAround() []string {
+	return append(strings.Split(os.Getenv(heldEnv), "\n"), os.Getenv(lockEnv))
 }
 
 // mutexes is a peer or a client.
@@ -161,7 +170,8 @@ func runLock(cmd *cobra.Command, o *lockOptions, args []string) error {
 		}
 	}()
 	defer close(listening)
-	result := program.Run(context.WithoutCancel(cmd.Context()), hold, lockEnv+"="+name, fmt.Sprintf("%s=%d", tokenEnv, hold.Token()))
+	held := heldEnv + "=" + strings.TrimPrefix(os.Getenv(heldEnv)+"\n"+name, "\n")
+	result := program.Run(context.WithoutCancel(cmd.Context()), hold, lockEnv+"="+name, fmt.Sprintf("%s=%d", tokenEnv, hold.Token()), held)
 	unlocked := hold.Unlock()
 	from.Close() // the lock was given back, and that is all this was about
 	return o.end(hold, result, unlocked)
@@ -207,9 +217,12 @@ func (o *lockOptions) open(cmd *cobra.Command) (mutexes, error) {
 	if err := o.peer.complete(cmd); err != nil {
 		return nil, err
 	}
+	if err := o.peer.Config.Check(); err != nil {
+		return nil, usage("%s", strings.TrimPrefix(err.Error(), "conch: "))
+	}
 	p, err := conch.Join(cmd.Context(), o.peer.Config)
 	if err != nil {
-		return nil, errors.New(strings.TrimPrefix(err.Error(), "conch: "))
+		return nil, exitError{exitNoPeer, errors.New(strings.TrimPrefix(err.Error(), "conch: "))}
 	}
 	return p, nil
 }
