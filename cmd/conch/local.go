@@ -106,6 +106,24 @@ func within[T any](ctx context.Context, call func(context.Context) (T, error)) (
 	return answer, err
 }
 
+// again prints what a peer says again and again, until the command is interrupted.
+func again[T any](ctx context.Context, wire *local.Wire, receive func() (T, error), print func(first bool, answer T) error) error {
+	for first := true; ; first = false {
+		answer, err := receive()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, io.EOF):
+			return noAnswer(wire, errors.New("it has ended"))
+		case err != nil:
+			return noAnswer(wire, err)
+		}
+		if err := print(first, answer); err != nil {
+			return err
+		}
+	}
+}
+
 // noAnswer is a failed call as the end of a command.
 func noAnswer(w *local.Wire, err error) error {
 	switch {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -101,23 +100,12 @@ func (o *viewOptions) watchView(ctx context.Context, calls conchv1connect.ViewsC
 		return noAnswer(wire, err)
 	}
 	defer stream.Close()
-	for first := true; ; first = false {
-		answer, err := stream.Receive()
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, io.EOF):
-			return noAnswer(wire, errors.New("it has ended"))
-		case err != nil:
-			return noAnswer(wire, err)
-		}
+	return again(ctx, wire, stream.Receive, func(first bool, answer *conchv1.WatchViewResponse) error {
 		if !first && !o.json {
 			fmt.Fprintln(out)
 		}
-		if err := o.print(out, answer.GetView(), lock); err != nil {
-			return err
-		}
-	}
+		return o.print(out, answer.GetView(), lock)
+	})
 }
 
 func (o *viewOptions) print(out io.Writer, answer *conchv1.View, lock string) error {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -69,23 +68,12 @@ func (o *peersOptions) watchPeers(ctx context.Context, calls conchv1connect.Peer
 		return noAnswer(wire, err)
 	}
 	defer stream.Close()
-	for first := true; ; first = false {
-		answer, err := stream.Receive()
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, io.EOF):
-			return noAnswer(wire, errors.New("it has ended"))
-		case err != nil:
-			return noAnswer(wire, err)
-		}
+	return again(ctx, wire, stream.Receive, func(first bool, answer *conchv1.WatchPeersResponse) error {
 		if !first && !o.json {
 			fmt.Fprintln(out)
 		}
-		if err := o.print(out, answer.GetRoll()); err != nil {
-			return err
-		}
-	}
+		return o.print(out, answer.GetRoll())
+	})
 }
 
 func (o *peersOptions) print(out io.Writer, r *conchv1.Roll) error {
