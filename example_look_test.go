@@ -91,6 +91,6 @@ func ExamplePeer_End() {
 	fmt.Println(context.Cause(hold.Context()))
 	fmt.Println("lost:", errors.Is(hold.Unlock(), conch.ErrLost)) // the lock goes on now, not when the lease ends
 	// Output:
-	// the hold is lost: somebody has ended it: the operator, because: it hangs
+	// the hold is lost: the operator has ended it: it hangs
 	// lost: true
 }

@@ -156,7 +156,7 @@ func TestEnd(t *testing.T) {
 	if err != nil || h.Peer != "a" {
 		t.Fatalf("%+v, %v", h, err)
 	}
-	if cause := context.Cause(hold.Context()); !errors.Is(cause, conch.ErrLost) || !strings.Contains(cause.Error(), "root@c, because: it hangs") {
+	if cause := context.Cause(hold.Context()); !errors.Is(cause, conch.ErrLost) || !strings.Contains(cause.Error(), "root@c has ended it: it hangs") {
 		t.Errorf("its context's cause is %v", cause)
 	}
 	deadline := hold.Deadline()

@@ -58,7 +58,7 @@ func TestTold(t *testing.T) {
 	}
 	<-hold.Context().Done()
 	cause := context.Cause(hold.Context())
-	if !errors.Is(cause, conch.ErrLost) || !strings.Contains(cause.Error(), "root@b, because: it hangs") {
+	if !errors.Is(cause, conch.ErrLost) || !strings.Contains(cause.Error(), "root@b has ended it: it hangs") {
 		t.Errorf("the context's cause is %v", cause)
 	}
 	if err := hold.Unlock(); !errors.Is(err, conch.ErrLost) {

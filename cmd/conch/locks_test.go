@@ -29,7 +29,7 @@ func seen() *view.View {
 			},
 			{Name: "lent", Lent: &view.Lent{Peer: "d", Until: noon.Add(3 * time.Second)}},
 			{Name: "old", Holder: &view.Holder{Peer: "d", Token: 8, Since: noon, Silent: true}},
-			{Name: "told", Holder: &view.Holder{Peer: "a", Token: 9, Since: noon, Deadline: noon.Add(time.Second), Ended: "the hold is lost: somebody has ended it: me, because: why"}},
+			{Name: "told", Holder: &view.Holder{Peer: "a", Token: 9, Since: noon, Deadline: noon.Add(time.Second), Ended: "the hold is lost: me has ended it: why"}},
 		},
 		Silent: []view.Silent{{Peer: "d", Reason: "connection refused", Since: noon.Add(-3 * time.Minute)}},
 	}
@@ -79,7 +79,7 @@ waiting, in this order as far as is known:
 `,
 		"told": `told is held at peer a, for 0s, with token 9
   lease  another 1s, and is not renewed
-  ended  the hold is lost: somebody has ended it: me, because: why
+  ended  the hold is lost: me has ended it: why
 `,
 		"other": "other is held by nobody, as far as is known\n",
 	} {

@@ -72,7 +72,7 @@ func TestSeeAndSteer(t *testing.T) {
 	if out := ask(exitOK, "unlock", "x", "--force", "--reason", "it hangs", "--by", "me"); !strings.Contains(out, "it goes on when that has left, in ") {
 		t.Errorf("unlock: %s", out)
 	}
-	if code := holds.end(); code != exitLost || !strings.Contains(holds.err.String(), "somebody has ended it: me, because: it hangs") {
+	if code := holds.end(); code != exitLost || !strings.Contains(holds.err.String(), "me has ended it: it hangs") {
 		t.Errorf("who held it: exit %d, %s", code, holds.err.String())
 	}
 	if !strings.Contains(holds.err.String(), `me asks for lock "x": the disk`) {

@@ -108,7 +108,7 @@ func (n *Node) leave(h *Hold, cause error, e trace.Event) {
 	case e.Kind != trace.Exit:
 	case before == errEnding:
 		e.Kind, e.Reason = trace.Lost, "its lease was about to end, and it has left"
-	case errors.Is(before, errForced):
+	case errors.As(before, new(*forced)):
 		e.Reason = "it was told to, and has left"
 	}
 	if n.step(algo.Input{Kind: algo.Release, Lock: h.name}, e) {

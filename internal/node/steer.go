@@ -2,7 +2,6 @@ package node
 
 import (
 	"container/heap"
-	"errors"
 	"fmt"
 
 	"github.com/conchlock/conch/algo"
@@ -22,8 +21,10 @@ type Wish struct {
 	End    bool // the hold is to end; else its caller is asked to give way
 }
 
-// errForced is the cause of holds that somebody has ended.
-var errForced = errors.New("somebody has ended it")
+// forced is why a hold has ended that somebody has ended.
+type forced struct{ by, reason string }
+
+func (f *forced) Error() string { return fmt.Sprintf("%s has ended it: %s", f.by, f.reason) }
 
 // asked is what somebody has asked of a holder.
 type asked struct {
@@ -48,7 +49,7 @@ func (n *Node) Steer(name string, w Wish) bool {
 	n.record(trace.Event{Kind: trace.Note, Lock: name, Token: w.Token, Reason: fmt.Sprintf("%s %s: %s", does, w.By, w.Reason)})
 	n.guard.ask(l.hold, w)
 	if w.End {
-		n.guard.force(l.hold, fmt.Errorf("%w: %w: %s, because: %s", ErrLost, errForced, w.By, w.Reason), n.now)
+		n.guard.force(l.hold, fmt.Errorf("%w: %w", ErrLost, &forced{w.By, w.Reason}), n.now)
 	}
 	n.stir(name)
 	return true

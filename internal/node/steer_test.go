@@ -26,7 +26,7 @@ func TestForcedHold(t *testing.T) {
 			t.Fatal("nobody holds it")
 		}
 		cause := context.Cause(h.Context())
-		if !errors.Is(cause, node.ErrLost) || !strings.Contains(cause.Error(), "root@here, because: it hangs") {
+		if !errors.Is(cause, node.ErrLost) || !strings.Contains(cause.Error(), "root@here has ended it: it hangs") {
 			t.Errorf("the context's cause is %v", cause)
 		}
 		select {
