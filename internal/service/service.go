@@ -57,7 +57,7 @@ func New(peer *conch.Peer) *Server {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	calls := connect.NewServer()
 	conchv1connect.RegisterPeersHandler(calls, &peers{peer: peer, done: s.ctx.Done()})
-	conchv1connect.RegisterLocksHandler(calls, &locks{sessions: s.sessions, done: s.ctx.Done()})
+	conchv1connect.RegisterLocksHandler(calls, &locks{sessions: s.sessions})
 	(&health{peer: peer.Done(), done: s.ctx.Done()}).register(calls)
 	grpcreflect.Register(calls)
 	mux := http.NewServeMux()

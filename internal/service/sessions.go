@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/conchlock/conch"
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/internal/clock"
+	conchv1 "github.com/conchlock/conch/proto/conch/v1"
 )
 
 const (
@@ -31,7 +33,7 @@ type sessions struct {
 
 	mu       sync.Mutex
 	byID     map[string]*session
-	closed   bool           // no client is told of a lease any more
+	closed   bool           // no client is told of a lease any more, nor waits for one
 	released chan struct{}  // has room for a signal: a client has given something back
 	wishes   sync.WaitGroup // their goroutines
 }
@@ -66,6 +68,16 @@ type wish struct {
 	err             error
 	told            algo.Instant // until when the client believes in the hold, at most
 	calls           int          // of Acquire that are about it, now
+	waiting         []*call      // those of them that wait until it is granted
+}
+
+// call is a call of Acquire, about a wish. No goroutine waits for the answer: it is
+// given once, by whoever takes the call out of wish.waiting.
+type call struct {
+	s      *session
+	w      *wish
+	answer func(*conchv1.AcquireResponse, error)
+	timer  *time.Timer // nil if it waits for ever
 }
 
 var (
@@ -181,9 +193,9 @@ func (s *session) end() {
 // has given back what it had, or what it was told has ended. Only then may a hold be
 // given back that its client has not.
 func (a *sessions) drain() {
+	a.turnAway()
 	for {
 		a.mu.Lock()
-		a.closed = true
 		var until algo.Instant
 		for _, s := range a.byID {
 			for _, w := range s.wishes {
@@ -201,6 +213,23 @@ func (a *sessions) drain() {
 		case <-a.released:
 		}
 		timer.Stop()
+	}
+}
+
+// turnAway ends the calls that wait.
+func (a *sessions) turnAway() {
+	a.mu.Lock()
+	a.closed = true
+	var calls []*call
+	for _, s := range a.byID {
+		for _, w := range s.wishes {
+			calls = append(calls, w.waiting...)
+			w.waiting = nil
+		}
+	}
+	a.mu.Unlock()
+	for _, c := range calls {
+		c.finish(conch.ErrClosed)
 	}
 }
 
@@ -268,7 +297,12 @@ func (s *session) wait(ctx context.Context, w *wish, try bool) {
 		w.hold, w.err = nil, context.Cause(ctx) // nobody may be told of it
 	}
 	close(w.done)
+	calls := w.waiting
+	w.waiting = nil
 	s.all.mu.Unlock()
+	for _, c := range calls {
+		c.finish(w.err)
+	}
 	if late {
 		hold.Unlock() // it was given up at the very moment
 	}
@@ -311,16 +345,63 @@ func (s *session) detach(w *wish, late bool) {
 	}
 }
 
-// await waits until a wish is granted.
-func (s *session) await(ctx context.Context, w *wish, closing <-chan struct{}) error {
+// await answers the call when its wish is granted, or at the latest after a limit, if
+// there is one.
+func (c *call) await(limit *time.Duration) {
+	a := c.s.all
+	a.mu.Lock()
 	select {
-	case <-w.done:
-		return w.err
-	case <-closing:
-		return conch.ErrClosed
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	case <-c.w.done:
+		a.mu.Unlock()
+		c.finish(c.w.err)
+		return
+	default:
 	}
+	if a.closed {
+		a.mu.Unlock()
+		c.finish(conch.ErrClosed)
+		return
+	}
+	c.w.waiting = append(c.w.waiting, c)
+	if limit != nil {
+		c.timer = time.AfterFunc(*limit, func() { c.leave(conch.ErrNotAcquired) })
+	}
+	a.mu.Unlock()
+}
+
+// leave ends the call for a reason, if it still waits.
+func (c *call) leave(why error) {
+	c.s.all.mu.Lock()
+	i := slices.Index(c.w.waiting, c)
+	if i >= 0 {
+		c.w.waiting = slices.Delete(c.w.waiting, i, i+1)
+	}
+	c.s.all.mu.Unlock()
+	if i >= 0 {
+		c.finish(why)
+	}
+}
+
+// finish answers the call, which waits no longer: why is nil if its wish is granted.
+func (c *call) finish(why error) {
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	var answer *conchv1.AcquireResponse
+	if why == nil {
+		c.s.touch()
+		granted, told := c.s.lease(c.w)
+		switch {
+		case told:
+			answer = &conchv1.AcquireResponse{Lease: granted.proto()}
+		case c.s.all.isClosed():
+			why = conch.ErrClosed
+		default:
+			why = errGivenUp
+		}
+	}
+	c.s.detach(c.w, errors.Is(why, conch.ErrNotAcquired)) // after what is told of it
+	c.answer(answer, refuse(why))
 }
 
 // cancelWish gives a wish up.
