@@ -265,6 +265,8 @@ const askEnv = "CONCH_BENCH_ASK"
 // peer, all in processes of their own; and the peers' own handoff, in the same run.
 func BenchmarkServedHandoff(b *testing.B) {
 	entries := b.N + 100
+	plain, stream := socket(b), floor(b)
+	socketWay, streamWay := measureFloor(b, plain), measureFloor(b, stream)
 	own := handoffs(b, compete(b, 2, peerTask{Entries: entries}))
 	peers := loopback(b, 2)
 	var addrs []string
@@ -281,8 +283,11 @@ func BenchmarkServedHandoff(b *testing.B) {
 	}
 	asked := handoffs(b, race(b, programs))
 	own = append(own, handoffs(b, compete(b, 2, peerTask{Entries: entries}))...)
+	socketWay, streamWay = append(socketWay, measureFloor(b, plain)...), append(streamWay, measureFloor(b, stream)...)
 	b.ReportMetric(0, "ns/op")
 	asked.report(b, "")
 	own.report(b, "own-")
+	socketWay.report(b, "socket-way-")
+	streamWay.report(b, "stream-way-")
 	b.ReportMetric(float64(asked.quantile(0.5))/float64(own.quantile(0.5)), "p50/own")
 }

@@ -25,10 +25,17 @@ type direct struct {
 	dial func(context.Context) (net.Conn, error)
 
 	mu      sync.Mutex
-	client  *mux.Client   // nil: none yet
-	dialing chan struct{} // closed when an attempt has ended; nil without one
-	unknown bool          // the peer does not know it: it is older
+	client  *mux.Client // nil: none yet
+	dialing *attempt    // nil without one
+	unknown bool        // the peer does not know it: it is older
 	closed  bool
+}
+
+// attempt is one to connect. Who comes meanwhile shares its failure, unless that was
+// the caller's own affair.
+type attempt struct {
+	done chan struct{}
+	err  error // to be shared
 }
 
 // upgradeTime is how long a peer may take to answer the first request.
@@ -54,14 +61,17 @@ func (d *direct) connected(ctx context.Context) (*mux.Client, error) {
 			defer d.mu.Unlock()
 			return d.client, nil
 		case d.dialing == nil:
-			d.dialing = make(chan struct{})
+			d.dialing = &attempt{done: make(chan struct{})}
 			d.mu.Unlock()
 			return d.connect(ctx)
 		}
-		dialing := d.dialing
+		other := d.dialing
 		d.mu.Unlock()
 		select {
-		case <-dialing:
+		case <-other.done:
+			if other.err != nil {
+				return nil, other.err
+			}
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -73,7 +83,10 @@ func (d *direct) connect(ctx context.Context) (*mux.Client, error) {
 	client, unknown, err := d.upgrade(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	close(d.dialing)
+	if ctx.Err() == nil {
+		d.dialing.err = err
+	}
+	close(d.dialing.done)
 	d.dialing = nil
 	switch {
 	case err != nil:
@@ -113,7 +126,7 @@ func (d *direct) upgrade(ctx context.Context) (client *mux.Client, unknown bool,
 
 // ask sends the request, and reads the answer.
 func ask(conn net.Conn, in *bufio.Reader) (unknown bool, err error) {
-	_, err = io.WriteString(conn, "GET "+mux.Path+" HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: "+mux.Protocol+"\r\n\r\n")
+	_, err = io.WriteString(conn, "POST "+mux.Path+" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: Upgrade\r\nUpgrade: "+mux.Protocol+"\r\n\r\n")
 	if err != nil {
 		return false, err
 	}

@@ -32,8 +32,7 @@ import (
 )
 
 const (
-	// Protocol is the name to which HTTP/1.1 upgrades a connection, by a request for
-	// Path.
+	// Protocol is the name to which HTTP/1.1 upgrades a connection, by a POST to Path.
 	Protocol = "conch/1"
 	Path     = "/conch/1"
 )

@@ -5,10 +5,12 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
-// moment is how long who writes a frame waits for the connection to take it.
+// moment is how long who writes a frame waits for the connection to take it, where it
+// cannot be asked to take what it can.
 const moment = time.Millisecond
 
 // writer writes frames. There is no goroutine for it while the other side reads:
@@ -16,6 +18,7 @@ const moment = time.Millisecond
 // does not take it at once, a goroutine goes on, for at most patience.
 type writer struct {
 	conn     net.Conn
+	raw      syscall.RawConn // nil if there is none
 	patience time.Duration
 
 	mu      sync.Mutex
@@ -27,7 +30,7 @@ type writer struct {
 }
 
 func newWriter(conn net.Conn, patience time.Duration) *writer {
-	w := &writer{conn: conn, patience: patience}
+	w := &writer{conn: conn, raw: rawConn(conn), patience: patience}
 	w.changed.L = &w.mu
 	return w
 }
@@ -49,6 +52,7 @@ func (w *writer) write(k kind, id uint64, parts ...[]byte) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.drain(false, rest)
+			w.conn.SetWriteDeadline(time.Time{}) // it would count for what is tried, too
 		}()
 	}
 	return w.err
@@ -63,13 +67,17 @@ func (w *writer) drain(brief bool, rest []byte) []byte {
 			rest, w.pending = w.pending, w.spare[:0]
 			w.spare = nil
 		}
-		limit := w.patience
-		if brief {
-			limit = moment
+		send := w.conn.Write
+		switch {
+		case brief && w.raw != nil:
+			send = func(b []byte) (int, error) { return tryWrite(w.raw, b) }
+		case brief:
+			w.conn.SetWriteDeadline(time.Now().Add(moment)) // if it fails, so does Write
+		default:
+			w.conn.SetWriteDeadline(time.Now().Add(w.patience))
 		}
-		w.conn.SetWriteDeadline(time.Now().Add(limit)) // if it fails, so does Write
 		w.mu.Unlock()
-		n, err := w.conn.Write(rest)
+		n, err := send(rest)
 		w.mu.Lock()
 		switch {
 		case err == nil:

@@ -48,11 +48,12 @@ func newDirect(l *locks, calls *connect.Server) *direct {
 	return d
 }
 
-// ServeHTTP upgrades a connection.
+// ServeHTTP upgrades a connection. It wants a POST, since the guard lets web pages of
+// other origins GET what they like.
 func (d *direct) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet || r.ProtoMajor != 1 || !strings.EqualFold(r.Header.Get("Upgrade"), mux.Protocol) {
+	if r.Method != http.MethodPost || r.ProtoMajor != 1 || !strings.EqualFold(r.Header.Get("Upgrade"), mux.Protocol) {
 		w.Header().Set("Upgrade", mux.Protocol)
-		http.Error(w, "ask by GET over HTTP/1.1 to upgrade the connection to "+mux.Protocol, http.StatusUpgradeRequired)
+		http.Error(w, "ask by POST over HTTP/1.1 to upgrade the connection to "+mux.Protocol, http.StatusUpgradeRequired)
 		return
 	}
 	conn, buffered, err := http.NewResponseController(w).Hijack()
