@@ -97,13 +97,6 @@ var rules = []rule{
 		},
 	},
 	{
-		name: "the short way knows no lock",
-		why:  "internal/mux carries calls of bytes, so that what a stranger can send it is tried without a peer",
-		wrong: func(from, to string) bool {
-			return under(from, "./internal/mux") && (local(to) || outside(to))
-		},
-	},
-	{
 		name: "what runs a command knows no lock",
 		why:  "internal/command ends processes in time, for whatever is held; to try that, nothing of Conch is needed",
 		wrong: func(from, to string) bool {
@@ -296,8 +289,6 @@ func TestImportRulesBite(t *testing.T) {
 		{"internal/node", module + "/internal/transport/memory", "the runtime knows no gRPC"},
 		{"internal/report", module + "/cmd/conch/story", "the command is a leaf"},
 		{"cmd/conch", module + "/internal/node", "the command uses the public API"},
-		{"internal/mux", module + "/algo", "the short way knows no lock"},
-		{"internal/mux", "google.golang.org/protobuf/proto", "the short way knows no lock"},
 		{"internal/command", module, "what runs a command knows no lock"},
 		{"", module + "/discovery/serf", "gossip is optional"},
 		{"internal/node", module + "/discovery/serf", "gossip is optional"},

@@ -210,17 +210,17 @@ func (c *served) begin(id uint64, method string, request []byte) error {
 	call := &Call{conn: c, id: id}
 	c.mu.Lock()
 	_, double := c.calls[id]
-	n := len(c.calls)
-	if !double && n < c.server.limits.Calls {
+	busy := len(c.calls) >= c.server.limits.Calls
+	if !double && !busy {
 		c.calls[id] = call
 	}
 	c.mu.Unlock()
 	switch {
 	case double:
 		return c.wrong("two calls have the number %d", id)
-	case n >= c.server.limits.Calls:
-		busy := Failure{c.server.limits.Busy, fmt.Sprintf("%d calls of one connection wait for an answer, and that is the limit", n)}
-		return c.out.write(failure, id, busy.body())
+	case busy:
+		why := Failure{c.server.limits.Busy, fmt.Sprintf("%d calls of one connection wait for an answer, and that is the limit", c.server.limits.Calls)}
+		return c.out.write(failure, id, why.body())
 	}
 	c.server.handler(call, method, request)
 	return nil
