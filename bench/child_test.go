@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 		err = crowdChild(os.Stdin, os.Stdout)
 	case "served":
 		err = servedChild(os.Stdin, os.Stdout)
+	case "socket":
+		err = socketChild(os.Stdin, os.Stdout)
 	case "waiters":
 		err = waitersChild(os.Stdin, os.Stdout)
 	case "peer":

@@ -84,7 +84,7 @@ func startServed(b *testing.B, config conch.Config) (addr string) {
 	return c.line(b)
 }
 
-// emptyCall is the floor of a socket: a unary call that does nothing.
+// emptyCall is a unary call over HTTP/2 that does nothing.
 func emptyCall(t connect.Transport) func() error {
 	calls := connect.NewClient(t)
 	spec := connect.Spec{
@@ -97,8 +97,8 @@ func emptyCall(t connect.Transport) func() error {
 }
 
 // BenchmarkServed is a lock and its release by a program that asks the peer of its
-// machine, in another process; the two calls of it alone; and an empty call over the
-// same connection, in turns, so that all have the same weather.
+// machine, in another process; the two calls of it alone; and an empty call over
+// HTTP/2, in turns, so that all have the same weather.
 func BenchmarkServed(b *testing.B) {
 	addr := startServed(b, conch.Config{Name: "a", Peers: loopback(b, 1)})
 	wire, err := local.Dial(addr)
@@ -171,10 +171,11 @@ func waitersChild(in io.Reader, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if err := emptyCall(wire)(); err != nil {
+		calls := conchv1connect.NewLocksClient(connect.NewClient(wire))
+		if _, err := calls.KeepAlive(ctx, &conchv1.KeepAliveRequest{Session: "nobody's"}); connect.CodeOf(err) != connect.CodeNotFound {
 			return err
 		}
-		conns = append(conns, conchv1connect.NewLocksClient(connect.NewClient(wire)))
+		conns = append(conns, calls)
 	}
 	fmt.Fprintln(out, "connected")
 	lines := bufio.NewReader(in)
@@ -262,9 +263,12 @@ const askEnv = "CONCH_BENCH_ASK"
 
 // BenchmarkServedHandoff is BenchmarkHandoff for programs that ask the peer of their
 // machine: from one program's Unlock to the return of another one's Lock at another
-// peer, all in processes of their own; and the peers' own handoff, in the same run.
+// peer, all in processes of their own. In the same run it measures the peers' own
+// handoff, and one way of a bare unix socket and of a stream of gRPC.
 func BenchmarkServedHandoff(b *testing.B) {
 	entries := b.N + 100
+	plain, stream := socket(b), floor(b)
+	socketWay, streamWay := measureFloor(b, plain), measureFloor(b, stream)
 	own := handoffs(b, compete(b, 2, peerTask{Entries: entries}))
 	peers := loopback(b, 2)
 	var addrs []string
@@ -281,8 +285,11 @@ func BenchmarkServedHandoff(b *testing.B) {
 	}
 	asked := handoffs(b, race(b, programs))
 	own = append(own, handoffs(b, compete(b, 2, peerTask{Entries: entries}))...)
+	socketWay, streamWay = append(socketWay, measureFloor(b, plain)...), append(streamWay, measureFloor(b, stream)...)
 	b.ReportMetric(0, "ns/op")
 	asked.report(b, "")
 	own.report(b, "own-")
+	socketWay.report(b, "socket-way-")
+	streamWay.report(b, "stream-way-")
 	b.ReportMetric(float64(asked.quantile(0.5))/float64(own.quantile(0.5)), "p50/own")
 }

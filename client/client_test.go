@@ -131,3 +131,24 @@ func TestSuite(t *testing.T) {
 		})
 	})
 }
+
+// With a peer that knows no short way they do so over HTTP/2.
+func TestOlderPeer(t *testing.T) {
+	mutextest.Suite(t, func(t *testing.T, n int) (list []mutextest.Source) {
+		_, addrs := peersOf(t, 1, suiteTTL)
+		p, through := newProxy(t, addrs[0])
+		p.mu.Lock()
+		p.older = true
+		p.mu.Unlock()
+		for range n {
+			list = append(list, dial(t, client.Config{Addr: through}))
+		}
+		t.Cleanup(func() {
+			p.cut(true)
+			if !p.asked {
+				t.Error("nobody has asked for the short way, so this test tries nothing")
+			}
+		})
+		return list
+	})
+}

@@ -27,6 +27,7 @@ type session struct {
 
 	mu        sync.Mutex
 	holds     map[*hold]bool
+	wakes     algo.Instant // when keepAlive shows the next sign of life, if no news comes
 	ended     bool
 	listening bool // for news of its holds
 }
@@ -83,7 +84,9 @@ func (s *session) next() time.Duration {
 	for h := range s.holds {
 		next = min(next, time.Duration(h.deadline.Sub(now))/3)
 	}
-	return max(next, nextMin)
+	next = max(next, nextMin)
+	s.wakes = now.Add(algo.Duration(next))
+	return next
 }
 
 // nextMin is the least time between two signs of life; the shortest leases are 100 ms.
@@ -147,12 +150,16 @@ func (s *session) hold(ctx context.Context, l *conchv1.Lease) (*hold, error) {
 		return nil, errSession
 	}
 	s.holds[h] = true
-	h.term = h.deadline.Sub(clock.Now())
+	now := clock.Now()
+	h.term = h.deadline.Sub(now)
 	h.timer = time.AfterFunc(time.Hour, h.look)
+	soon := s.wakes <= now || now.Add(h.term/3) < s.wakes
 	s.mu.Unlock()
-	select {
-	case s.news <- struct{}{}:
-	default:
+	if soon {
+		select {
+		case s.news <- struct{}{}:
+		default:
+		}
 	}
 	if now := clock.Now(); now.Sub(algo.Instant(l.GetAskedNs())) > 10*h.deadline.Sub(now) {
 		// The wait was long, and what counts from its beginning is inexact.
@@ -196,14 +203,18 @@ func (s *session) cancelWish(id string) {
 // tell tells the peer something that it has to hear while the session lasts, and
 // waits for that, but not for long; then it goes on in the background.
 func (c *Client) tell(s *session, call func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(c.ctx, tellTime)
+	defer cancel()
+	if heard(call(ctx)) {
+		return
+	}
 	told := make(chan struct{})
 	started := c.start(func() {
 		defer close(told)
 		ctx, cancel := context.WithTimeout(c.ctx, s.ttl)
 		defer cancel()
-		for pause := retryMin; !s.over(); pause = min(2*pause, retryMax) {
-			err := call(ctx)
-			if err == nil || !temporary(err) || connect.CodeOf(err) == connect.CodeNotFound || !sleep(ctx, pause) {
+		for pause := retryMin; !s.over() && sleep(ctx, pause); pause = min(2*pause, retryMax) {
+			if heard(call(ctx)) {
 				return
 			}
 		}
@@ -213,8 +224,13 @@ func (c *Client) tell(s *session, call func(context.Context) error) {
 	}
 	select {
 	case <-told:
-	case <-time.After(tellTime):
+	case <-ctx.Done():
 	}
+}
+
+// heard says that a call need not be made again.
+func heard(err error) bool {
+	return err == nil || !temporary(err) || connect.CodeOf(err) == connect.CodeNotFound
 }
 
 // tellTime is how long a caller waits until the peer has heard.

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"github.com/conchlock/conch/client"
 	"github.com/conchlock/conch/internal/clock"
 	"github.com/conchlock/conch/internal/local"
+	"github.com/conchlock/conch/internal/mux"
 	conchv1 "github.com/conchlock/conch/proto/conch/v1"
 	"github.com/conchlock/conch/proto/conch/v1/conchv1connect"
 )
@@ -224,7 +226,9 @@ type proxy struct {
 	mu    sync.Mutex
 	conns []net.Conn
 	shut  bool
-	tries int // while it was shut
+	tries int  // while it was shut
+	older bool // the peer behind it knows no short way
+	asked bool // for the short way
 }
 
 func newProxy(t *testing.T, to string) (*proxy, string) {
@@ -258,8 +262,21 @@ func (p *proxy) carry(near net.Conn) {
 		return
 	}
 	p.conns = append(p.conns, near, far)
+	older := p.older
 	p.mu.Unlock()
 	go io.Copy(near, far)
+	if older {
+		first := make([]byte, 1024)
+		n, err := near.Read(first)
+		if err != nil {
+			far.Close()
+			return
+		}
+		p.mu.Lock()
+		p.asked = p.asked || bytes.Contains(first[:n], []byte(mux.Path))
+		p.mu.Unlock()
+		far.Write(bytes.ReplaceAll(first[:n], []byte(mux.Path), []byte("/conch/0")))
+	}
 	io.Copy(far, near)
 }
 

@@ -160,7 +160,7 @@ var homes = map[string]string{
 	"golang.org/x/term":                   "./cmd/conch",
 	"google.golang.org/genproto":          "./fence/fencegrpc",
 	"google.golang.org/grpc":              "./internal/transport ./internal/service ./fence/fencegrpc",
-	"google.golang.org/protobuf":          "./internal/transport ./internal/service ./internal/viewcodec ./internal/openapi ./client ./proto ./cmd/conch",
+	"google.golang.org/protobuf":          "./internal/transport ./internal/service ./internal/viewcodec ./internal/openapi ./client ./proto ./cmd/conch ./internal/local",
 }
 
 func atHome(from, to string) bool {

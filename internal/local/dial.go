@@ -16,11 +16,13 @@ import (
 	"github.com/conchlock/conch/discovery"
 )
 
-// Wire is the way to a peer: a connect.Transport. It connects when it is used.
+// Wire is the way to a peer: a connect.Transport. It connects when it is used. The
+// unary calls of Locks go the short way if the peer knows it, all others over HTTP/2.
 type Wire struct {
-	connect.Transport
-	addr string
-	http *http.Transport
+	addr   string
+	direct *direct
+	calls  connect.Transport
+	http   *http.Transport
 }
 
 // Dial returns the way to the peer that serves at an address, unix:PATH or HOST:PORT.
@@ -34,23 +36,39 @@ func Dial(addr string) (*Wire, error) {
 	} else if err := discovery.CheckAddr(addr); err != nil {
 		return nil, fmt.Errorf("%w, or unix:PATH", err)
 	}
-	w := &Wire{addr: addr, http: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, target)
-		},
+	dial := func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, network, target) }
+	w := &Wire{addr: addr, direct: &direct{dial: dial}, http: &http.Transport{
+		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
 		Protocols:          new(http.Protocols),
 		DisableCompression: true,
 	}}
 	w.http.Protocols.SetUnencryptedHTTP2(true)
-	w.Transport = connecthttp.NewTransport(&http.Client{Transport: w.http}, "http://localhost", connecthttp.WithGRPC())
+	w.calls = connecthttp.NewTransport(&http.Client{Transport: w.http}, "http://localhost", connecthttp.WithGRPC())
 	return w, nil
 }
 
 // Addr returns the address.
 func (w *Wire) Addr() string { return w.addr }
 
-// Close closes what is connected and not in use.
-func (w *Wire) Close() { w.http.CloseIdleConnections() }
+// Close closes what is connected and not in use, and ends the calls of Locks.
+func (w *Wire) Close() {
+	w.direct.close()
+	w.http.CloseIdleConnections()
+}
+
+// NewClientStream implements connect.Transport.
+func (w *Wire) NewClientStream(ctx context.Context, spec connect.Spec) (connect.ClientStream, error) {
+	if w.direct.takes(spec) {
+		client, err := w.direct.connected(ctx)
+		if err != nil {
+			return nil, asError(err)
+		}
+		if client != nil {
+			return &unary{ctx: ctx, client: client, procedure: spec.Procedure}, nil
+		}
+	}
+	return w.calls.NewClientStream(ctx, spec)
+}
 
 // ErrNoPeer says that no peer answers. Whether the operation happened is said by its
 // error.

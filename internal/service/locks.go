@@ -110,17 +110,42 @@ func (l *locks) Close(_ context.Context, r *conchv1.CloseRequest) (*conchv1.Clos
 
 // Acquire implements conchv1connect.LocksHandler.
 func (l *locks) Acquire(ctx context.Context, r *conchv1.AcquireRequest) (*conchv1.AcquireResponse, error) {
+	type outcome struct {
+		answer *conchv1.AcquireResponse
+		err    error
+	}
+	answered := make(chan outcome, 1)
+	leave := l.acquire(r, func(answer *conchv1.AcquireResponse, err error) { answered <- outcome{answer, err} })
+	defer context.AfterFunc(ctx, func() { leave(context.Cause(ctx)) })()
+	o := <-answered
+	return o.answer, o.err
+}
+
+// acquire is Acquire without a goroutine that waits: it calls answer once, now or later.
+// Whoever does not wait any more calls leave, which may be too late.
+func (l *locks) acquire(r *conchv1.AcquireRequest, answer func(*conchv1.AcquireResponse, error)) (leave func(why error)) {
+	c, err := l.wish(r)
+	if err != nil {
+		answer(nil, refuse(err))
+		return func(error) {}
+	}
+	c.answer = answer
+	var limit *time.Duration
+	if r.GetWait() != nil {
+		limit = new(r.GetWait().AsDuration())
+	}
+	c.await(limit)
+	return c.leave
+}
+
+// wish begins a call about a wish.
+func (l *locks) wish(r *conchv1.AcquireRequest) (*call, error) {
 	if err := checkAcquire(r); err != nil {
 		return nil, err
 	}
 	s, err := l.sessions.find(r.GetSession(), r.GetAskedNs())
 	if err != nil {
-		return nil, refuse(err)
-	}
-	if r.GetWait() != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, r.GetWait().AsDuration(), conch.ErrNotAcquired)
-		defer cancel()
+		return nil, err
 	}
 	label := r.GetLabel()
 	if label == "" {
@@ -128,22 +153,9 @@ func (l *locks) Acquire(ctx context.Context, r *conchv1.AcquireRequest) (*conchv
 	}
 	w, err := s.want(r.GetRequestId(), r.GetLock(), locker.Options{Label: label, Trace: r.GetTrace(), Try: r.GetTry()})
 	if err != nil {
-		return nil, refuse(err)
+		return nil, err
 	}
-	err = s.await(ctx, w, l.done)
-	defer s.detach(w, errors.Is(err, conch.ErrNotAcquired)) // after what is told of it
-	if err != nil {
-		return nil, refuse(err)
-	}
-	s.touch()
-	granted, told := s.lease(w)
-	switch {
-	case !told && l.sessions.isClosed():
-		return nil, refuse(conch.ErrClosed)
-	case !told:
-		return nil, refuse(errGivenUp)
-	}
-	return &conchv1.AcquireResponse{Lease: granted.proto()}, nil
+	return &call{s: s, w: w}, nil
 }
 
 func checkAcquire(r *conchv1.AcquireRequest) error {

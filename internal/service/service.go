@@ -17,6 +17,7 @@ import (
 	"connectrpc.com/grpcreflect/v2"
 
 	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/internal/mux"
 	"github.com/conchlock/conch/proto/conch/v1/conchv1connect"
 )
 
@@ -41,6 +42,7 @@ const (
 // Server serves one peer's calls.
 type Server struct {
 	http     *http.Server
+	direct   *direct
 	sessions *sessions
 	serves   sync.WaitGroup
 	ctx      context.Context // ends the calls that last
@@ -57,17 +59,20 @@ func New(peer *conch.Peer) *Server {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	calls := connect.NewServer()
 	conchv1connect.RegisterPeersHandler(calls, &peers{peer: peer, done: s.ctx.Done()})
-	conchv1connect.RegisterLocksHandler(calls, &locks{sessions: s.sessions, done: s.ctx.Done()})
+	locks := &locks{sessions: s.sessions, done: s.ctx.Done()}
+	conchv1connect.RegisterLocksHandler(calls, locks)
 	conchv1connect.RegisterViewsHandler(calls, &views{peer: peer, sessions: s.sessions, ctx: s.ctx})
 	(&health{peer: peer.Done(), done: s.ctx.Done()}).register(calls)
 	grpcreflect.Register(calls)
-	mux := http.NewServeMux()
-	connecthttp.Mount(mux, calls, connecthttp.WithReadMaxBytes(maxMessage))
+	s.direct = newDirect(locks, calls)
+	routes := http.NewServeMux()
+	connecthttp.Mount(routes, calls, connecthttp.WithReadMaxBytes(maxMessage))
+	routes.Handle(mux.Path, s.direct)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	s.http = &http.Server{
-		Handler:           guard(mux),
+		Handler:           guard(routes),
 		Protocols:         protocols,
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
@@ -100,6 +105,7 @@ func (s *Server) Close() error {
 	if err != nil {
 		err = s.http.Close()
 	}
+	s.direct.Close()
 	s.sessions.close()
 	s.serves.Wait()
 	return errors.Join(err, s.failed)

@@ -32,7 +32,7 @@ type sessions struct {
 
 	mu       sync.Mutex
 	byID     map[string]*session
-	closed   bool           // no client is told of a lease any more
+	closed   bool           // no client is told of a lease any more, nor waits for one
 	released chan struct{}  // has room for a signal: a client has given something back
 	wishes   sync.WaitGroup // their goroutines
 }
@@ -70,6 +70,7 @@ type wish struct {
 	err      error
 	told     algo.Instant // until when the client believes in the hold, at most
 	calls    int          // of Acquire that are about it, now
+	waiting  []*call      // those of them that wait until it is granted
 }
 
 var (
@@ -189,9 +190,9 @@ func (s *session) end() {
 // has given back what it had, or what it was told has ended. Only then may a hold be
 // given back that its client has not.
 func (a *sessions) drain() {
+	a.turnAway()
 	for {
 		a.mu.Lock()
-		a.closed = true
 		var until algo.Instant
 		for _, s := range a.byID {
 			for _, w := range s.wishes {
@@ -281,7 +282,12 @@ func (s *session) wait(ctx context.Context, w *wish) {
 		s.all.wishes.Go(func() { n.follow(hold) })
 	}
 	close(w.done)
+	calls := w.waiting
+	w.waiting = nil
 	s.all.mu.Unlock()
+	for _, c := range calls {
+		c.finish(w.err)
+	}
 	if late {
 		hold.Unlock() // it was given up at the very moment
 	}
@@ -306,43 +312,6 @@ func (w *wish) giveBack(why error) {
 			w.hold.Unlock()
 		}
 	default: // wait sees to it
-	}
-}
-
-// attach begins a call that is about a wish: until detach the session lives, and
-// nobody else gives the wish up because its time is over. all.mu is held.
-func (s *session) attach(w *wish) {
-	s.attached++
-	w.calls++
-}
-
-// detach ends the call. A call whose time is over gives the wish up, unless another
-// still waits for it, or the client knows already that it was granted.
-func (s *session) detach(w *wish, late bool) {
-	s.all.mu.Lock()
-	w.calls--
-	if s.attached--; !s.ended {
-		s.live()
-	}
-	last := late && w.calls == 0 && w.told == 0 && s.wishes[w.id] == w
-	if last {
-		delete(s.wishes, w.id)
-	}
-	s.all.mu.Unlock()
-	if last {
-		w.giveBack(errGivenUp)
-	}
-}
-
-// await waits until a wish is granted.
-func (s *session) await(ctx context.Context, w *wish, closing <-chan struct{}) error {
-	select {
-	case <-w.done:
-		return w.err
-	case <-closing:
-		return conch.ErrClosed
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 
