@@ -39,8 +39,12 @@ func (s *session) hear() {
 				s.refresh(ctx) // if it fails, keepAlive goes on
 			}
 		}
-		if connect.CodeOf(err) == connect.CodeUnimplemented || !sleep(ctx, pause) {
+		if connect.CodeOf(err) == connect.CodeUnimplemented {
 			return // an older peer; the signs of life bring the news, too
+		}
+		s.refresh(ctx) // it may be about to end
+		if !sleep(ctx, pause) {
+			return
 		}
 	}
 }

@@ -64,9 +64,7 @@ func (s *session) keepAlive() {
 			pause = retryMin
 			timer.Reset(s.next())
 			s.listen()
-		case connect.CodeOf(err) == connect.CodeNotFound:
-			s.c.forget(s)
-			s.lose(fmt.Errorf("%w: the peer has ended the session: it heard nothing for %s, or was started again", conch.ErrLost, s.ttl))
+		case s.over():
 			return
 		default:
 			timer.Reset(pause)
@@ -92,12 +90,17 @@ func (s *session) next() time.Duration {
 // nextMin is the least time between two signs of life; the shortest leases are 100 ms.
 const nextMin = 5 * time.Millisecond
 
-// refresh shows one sign of life.
+// refresh shows one sign of life. If the peer does not know the session any more, it has
+// ended.
 func (s *session) refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.ttl/3)
 	defer cancel()
 	asked := clock.Now()
 	answer, err := s.c.calls.KeepAlive(ctx, &conchv1.KeepAliveRequest{Session: s.id, AskedNs: int64(asked)})
+	if connect.CodeOf(err) == connect.CodeNotFound {
+		s.c.forget(s)
+		s.lose(fmt.Errorf("%w: the peer has ended the session: it heard nothing for %s, is about to end, or was started again", conch.ErrLost, s.ttl))
+	}
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ func socketMode(text string) (os.FileMode, error) {
 // choice, a peer does without one that is taken.
 func serveLocal(peer *conch.Peer, o *peerOptions, warnings io.Writer) (io.Closer, error) {
 	server := service.New(peer)
+	server.Warn(func(text string) { fmt.Fprintf(warnings, "%s %s\n", peer.Name(), text) })
 	if o.serve != "" {
 		l, err := local.ListenTCP(o.serve)
 		if err != nil {

@@ -101,20 +101,3 @@ func (c *call) finish(why error) {
 	c.s.detach(c.w, errors.Is(why, conch.ErrNotAcquired)) // after what is told of it
 	c.answer(answer, refuse(why))
 }
-
-// turnAway ends the calls that wait.
-func (a *sessions) turnAway() {
-	a.mu.Lock()
-	a.closed = true
-	var calls []*call
-	for _, s := range a.byID {
-		for _, w := range s.wishes {
-			calls = append(calls, w.waiting...)
-			w.waiting = nil
-		}
-	}
-	a.mu.Unlock()
-	for _, c := range calls {
-		c.finish(conch.ErrClosed)
-	}
-}

@@ -82,6 +82,10 @@ func New(peer *conch.Peer) *Server {
 	return s
 }
 
+// Warn has f told, before the first Serve, what people should know meanwhile: so far, for
+// whom Close waits.
+func (s *Server) Warn(f func(text string)) { s.sessions.warn = f }
+
 // Serve answers at a listener, until Close. It returns at once.
 func (s *Server) Serve(l net.Listener) {
 	s.serves.Go(func() {
@@ -95,7 +99,9 @@ func (s *Server) Serve(l net.Listener) {
 	})
 }
 
-// Close ends all calls, gives back what clients hold, and closes the listeners.
+// Close ends all calls, gives back what clients hold, and closes the listeners. It waits
+// for clients that hold something: until they have given it back, or what they were told
+// of their leases has ended. Those that watch their session are told at once.
 func (s *Server) Close() error {
 	s.cancel()
 	s.sessions.drain()

@@ -33,6 +33,7 @@ type sessions struct {
 	mu       sync.Mutex
 	byID     map[string]*session
 	closed   bool           // no client is told of a lease any more, nor waits for one
+	warn     func(string)   // what people should know
 	released chan struct{}  // has room for a signal: a client has given something back
 	wishes   sync.WaitGroup // their goroutines
 }
@@ -83,7 +84,7 @@ var (
 )
 
 func newSessions(peer *conch.Peer) *sessions {
-	return &sessions{peer: peer, byID: make(map[string]*session), released: make(chan struct{}, 1)}
+	return &sessions{peer: peer, byID: make(map[string]*session), released: make(chan struct{}, 1), warn: func(string) {}}
 }
 
 // open begins a session.
@@ -186,34 +187,6 @@ func (s *session) end() {
 	}
 }
 
-// drain tells no client of a lease any more, and waits until none believes in one: each
-// has given back what it had, or what it was told has ended. Only then may a hold be
-// given back that its client has not.
-func (a *sessions) drain() {
-	a.turnAway()
-	for {
-		a.mu.Lock()
-		var until algo.Instant
-		for _, s := range a.byID {
-			for _, w := range s.wishes {
-				until = max(until, w.told)
-			}
-		}
-		a.mu.Unlock()
-		left := until.Sub(clock.Now())
-		if left <= 0 {
-			return
-		}
-		timer := time.NewTimer(time.Duration(left))
-		select {
-		case <-timer.C:
-		case <-a.released:
-		}
-		timer.Stop()
-	}
-}
-
-// close ends all sessions, and waits until nothing of them is left. It comes after
 // drain.
 func (a *sessions) close() {
 	a.mu.Lock()
@@ -327,14 +300,6 @@ func (s *session) cancelWish(id string) {
 	if w != nil {
 		w.giveBack(errGivenUp)
 		s.all.signal()
-	}
-}
-
-// signal tells drain that something was given back.
-func (a *sessions) signal() {
-	select {
-	case a.released <- struct{}{}:
-	default:
 	}
 }
 
