@@ -36,12 +36,10 @@ func (o *adminOptions) add(cmd *cobra.Command) {
 }
 
 // check finds what is wrong with the flags.
-func (o *adminOptions) check(cmd *cobra.Command) error {
+func (o *adminOptions) check() error {
 	if o.addr == "" {
-		for _, name := range []string{"admin", "admin-locks"} {
-			if cmd.Flags().Changed(name) {
-				return usage("--%s needs an address to serve at: --admin HOST:PORT, as in 127.0.0.1:7430", name)
-			}
+		if o.locks != metrics.DefaultLocks {
+			return usage("--admin-locks needs an address to serve at: --admin HOST:PORT, as in 127.0.0.1:7430")
 		}
 		return nil
 	}

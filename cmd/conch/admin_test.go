@@ -202,7 +202,6 @@ func TestAdminBadUsage(t *testing.T) {
 		{"--admin 127.0.0.1:65536", exitUsage, `--admin "127.0.0.1:65536": write HOST:PORT`},
 		{"--admin 127.0.0.1:http", exitUsage, `--admin "127.0.0.1:http": write HOST:PORT`},
 		{"--admin ::1:7430", exitUsage, `--admin "::1:7430": write HOST:PORT`},
-		{"--admin=", exitUsage, "--admin needs an address"},
 		{"--admin-locks 5", exitUsage, "--admin-locks needs an address to serve at: --admin HOST:PORT"},
 		{"--admin 127.0.0.1:0 --admin-locks -1", exitUsage, "--admin-locks -1: it cannot be negative"},
 		{"--admin " + taken.Addr().String(), exitFalse, "--admin: listen tcp " + taken.Addr().String()},
