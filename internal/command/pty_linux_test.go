@@ -149,15 +149,15 @@ func TestLeftBehindTyped(t *testing.T) {
 
 // foreground returns the name of what leads the terminal's foreground group.
 func (s *session) foreground() string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", s.group()))
+	return strings.TrimSpace(string(text))
+}
+
+// group is the process group that has the terminal.
+func (s *session) group() (group int) {
 	conn, _ := s.pty.SyscallConn()
-	name := ""
-	conn.Control(func(fd uintptr) {
-		if group, err := unix.IoctlGetInt(int(fd), unix.TIOCGPGRP); err == nil {
-			text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", group))
-			name = strings.TrimSpace(string(text))
-		}
-	})
-	return name
+	conn.Control(func(fd uintptr) { group, _ = unix.IoctlGetInt(int(fd), unix.TIOCGPGRP) })
+	return group
 }
 
 // TestStopTyped: Ctrl-Z stops the job, which the shell sees; fg and bg continue
@@ -199,12 +199,16 @@ func TestBackground(t *testing.T) {
 	s := startShell(t, "COMMAND_TTL=60s")
 	s.typed("$run sleep 1000\n")
 	eventually(t, "the command has the terminal", func() bool { return s.foreground() == "sleep" })
+	command := s.group()
 	s.typed("\x1a")
 	s.expect("Stopped")
 	s.expect("% ")
 	s.typed("bg\n")
 	s.expect("% ")
 	s.jobs("Running")
+	// The shell takes the job for running before the runner runs; once it does, and
+	// if that is after fg, the command has the terminal again.
+	eventually(t, "the command runs in the background", func() bool { return state(command) != 'T' })
 	s.typed("fg\n")
 	s.expect("1000\r\n")
 	eventually(t, "the runner has the terminal", func() bool { return strings.HasPrefix(s.foreground(), "command") })
