@@ -94,13 +94,14 @@ func (b *Board) Watch(ctx context.Context, lock string, tell func(view.View) err
 	}
 	for {
 		changed := w.next()
-		if err := tell(w.view()); err != nil {
+		v := w.view()
+		if err := tell(v); err != nil {
 			return err
 		}
-		if err := wait(ctx, w, time.After(pace)); err != nil {
+		if err := w.wait(ctx, nil, time.After(pace)); err != nil {
 			return err
 		}
-		if err := wait(ctx, w, changed); err != nil {
+		if err := w.wait(ctx, changed, lapse(&v)); err != nil {
 			return err
 		}
 	}

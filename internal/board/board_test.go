@@ -26,8 +26,10 @@ type fake struct {
 	changed chan struct{}
 	moved   chan struct{}
 	down    map[algo.PeerName]string // why
-	deaf    bool                     // it does not answer
-	refuses string                   // it answers so
+	turned  map[algo.PeerName]time.Time
+	life    int    // what was asked of an earlier one is never answered any more
+	deaf    bool   // it does not answer
+	refuses string // it answers so
 	steered []node.Wish
 	lost    bool // nobody there holds anything any more
 	follows int
@@ -36,7 +38,7 @@ type fake struct {
 func fakes(names ...algo.PeerName) map[algo.PeerName]*fake {
 	all := make(map[algo.PeerName]*fake)
 	for _, name := range names {
-		all[name] = &fake{name: name, all: all, reports: map[string]Report{}, changed: make(chan struct{}), moved: make(chan struct{}), down: map[algo.PeerName]string{}}
+		all[name] = &fake{name: name, all: all, reports: map[string]Report{}, changed: make(chan struct{}), moved: make(chan struct{}), down: map[algo.PeerName]string{}, turned: map[algo.PeerName]time.Time{}}
 	}
 	return all
 }
@@ -53,10 +55,11 @@ func (f *fake) say(sights ...node.Sight) {
 	f.changed = make(chan struct{})
 }
 
+// lose takes the link to a peer down or, without a reason, up.
 func (f *fake) lose(peer algo.PeerName, why string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.down[peer] = why
+	f.down[peer], f.turned[peer] = why, time.Now()
 	close(f.moved)
 	f.moved = make(chan struct{})
 }
@@ -85,7 +88,7 @@ func (f *fake) Peers() (list []node.PeerStatus) {
 	defer f.mu.Unlock()
 	for name := range f.all {
 		if name != f.name {
-			list = append(list, node.PeerStatus{Name: name, Up: f.down[name] == "", Reason: f.down[name]})
+			list = append(list, node.PeerStatus{Name: name, Up: f.down[name] == "", Reason: f.down[name], Since: f.turned[name]})
 		}
 	}
 	slices.SortFunc(list, func(a, b node.PeerStatus) int { return strings.Compare(string(a.Name), string(b.Name)) })
@@ -96,6 +99,19 @@ func (f *fake) PeersChanged() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.moved
+}
+
+func (f *fake) lives() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.life
+}
+
+// restart has a fake begin a new life without a word: as a machine that loses its power.
+func (f *fake) restart() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.life++
 }
 
 // Watch implements Carrier, for calls from others.
@@ -116,8 +132,11 @@ func (f *fake) Watch(ctx context.Context, peer algo.PeerName, lock string, tell 
 	case refuses != "":
 		return errors.New(refuses)
 	}
+	life := to.lives()
 	return Follow(ctx, to, lock, func(r Report) error {
-		tell(r)
+		if to.lives() == life {
+			tell(r)
+		}
 		return nil
 	})
 }
@@ -228,6 +247,63 @@ func TestSilentHolder(t *testing.T) {
 		}
 		if len(all["b"].steered) != 0 {
 			t.Error("somebody was told")
+		}
+	})
+}
+
+// What was asked of a peer before its link went down is asked again when it is up: a
+// connection may be dead, and nobody says so.
+func TestDeadConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := fakes("a", "b")
+		all["b"].say(held("x", 5, time.Hour))
+		board := New("a", all["a"], carrier{all["a"]})
+		defer board.Close()
+		var last view.View
+		go board.Watch(t.Context(), "x", func(v view.View) error {
+			last = v
+			return nil
+		})
+		time.Sleep(time.Second)
+		all["b"].restart()
+		all["b"].say(held("x", 6, time.Hour))
+		time.Sleep(time.Second)
+		all["a"].lose("b", "no heartbeat")
+		time.Sleep(time.Second)
+		all["a"].lose("b", "")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if h := last.Lock("x").Holder; h == nil || h.Token != 6 || h.Silent {
+			t.Errorf("the holder is %+v", h)
+		}
+		if n := all["a"].follows; n != 1 {
+			t.Errorf("b is asked by %d", n)
+		}
+	})
+}
+
+// What ends by time alone is told, too; and a peer that stays away is no news.
+func TestTimePasses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := fakes("a", "b", "c")
+		all["b"].say(held("x", 5, 3*time.Second))
+		all["c"].say(node.Sight{Name: "x", LentTo: "b", LentFor: 4 * time.Second})
+		board := New("a", all["a"], carrier{all["a"]})
+		defer board.Close()
+		var views []string
+		go board.Watch(t.Context(), "x", func(v view.View) error {
+			l := v.Lock("x")
+			views = append(views, fmt.Sprintf("held %t, lent %t, silent %d", l.Holder != nil, l.Lent != nil, len(v.Silent)))
+			return nil
+		})
+		time.Sleep(time.Second)
+		all["b"].restart()
+		all["a"].lose("b", "it is gone")
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		want := "held true, lent false, silent 1; held false, lent true, silent 1; held false, lent false, silent 1"
+		if got := strings.Join(views[max(0, len(views)-3):], "; "); got != want || len(views) > 6 {
+			t.Errorf("%d views: %s", len(views), got)
 		}
 	})
 }

@@ -70,7 +70,7 @@ func (d *draft) add(r *report, s *node.Sight, now time.Time) {
 		if h.Lease > 0 {
 			held.Deadline = r.at.Add(h.Lease)
 		}
-		over := r.silent && !held.Deadline.IsZero() && held.Deadline.Before(now)
+		over := r.silent && !held.Deadline.IsZero() && !held.Deadline.After(now)
 		// Of two, one has left since it was asked, and the later has the larger token.
 		if !over && (d.Holder == nil || d.Holder.Token < held.Token) {
 			d.Holder = &held
@@ -79,8 +79,8 @@ func (d *draft) add(r *report, s *node.Sight, now time.Time) {
 	if r.silent {
 		return // who cannot be reached is not let in, and its votes are told by itself only
 	}
-	if s.LentTo != "" {
-		d.lent = append(d.lent, view.Lent{Peer: string(s.LentTo), Until: r.at.Add(s.LentFor)})
+	if until := r.at.Add(s.LentFor); s.LentTo != "" && until.After(now) {
+		d.lent = append(d.lent, view.Lent{Peer: string(s.LentTo), Until: until})
 	}
 	for i, w := range s.Waiters {
 		p := place{Waiter: view.Waiter{Peer: peer, Label: w.Label, Trace: w.Trace, ID: w.ID, Since: r.at.Add(-w.For)}, round: i, stamp: s.Stamp}

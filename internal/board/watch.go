@@ -2,6 +2,7 @@ package board
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -54,10 +55,19 @@ type watch struct {
 	changed chan struct{}             // closed when something has
 }
 
-// answer is what another peer says.
+// link tells one stretch of time in which a peer's link is up from another; zero if it is
+// down: then it is not asked.
+type link struct {
+	incarnation algo.Incarnation
+	since       int64
+}
+
+// answer is what another peer says for as long as its link is up. What it said before that
+// stays until it says something else.
 type answer struct {
 	Report
 	at     time.Time // when it said so
+	link   link
 	asked  bool      // it has said something, or failed to
 	failed string    // why it says nothing any more; empty if it does
 	since  time.Time // it does, or does not
@@ -78,8 +88,8 @@ func (w *watch) run() {
 	})
 	for {
 		moved := w.board.local.PeersChanged()
-		for name, ctx := range w.others() {
-			follows.Go(func() { w.follow(ctx, name) })
+		for _, f := range w.others() {
+			follows.Go(f)
 		}
 		select {
 		case <-moved:
@@ -89,37 +99,47 @@ func (w *watch) run() {
 	}
 }
 
-// others drops the peers that there are no more, and returns those that are new.
-func (w *watch) others() map[algo.PeerName]context.Context {
+// others drops the peers that there are no more, and returns what follows those whose link
+// has come up: what was asked before may have been asked over a connection that is dead
+// without a word.
+func (w *watch) others() (follow []func()) {
 	peers := w.board.local.Peers()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	gone := make(map[algo.PeerName]bool)
-	for name := range w.answers {
-		gone[name] = true
-	}
-	come := make(map[algo.PeerName]context.Context)
+	gone := maps.Clone(w.answers)
 	for _, p := range peers {
 		delete(gone, p.Name)
-		if w.answers[p.Name] == nil {
-			a := &answer{since: time.Now()}
-			come[p.Name], a.cancel = context.WithCancel(w.ctx)
-			w.answers[p.Name] = a
+		before := w.answers[p.Name]
+		a := &answer{since: time.Now(), cancel: func() {}}
+		if p.Up {
+			a.link = link{p.Incarnation, p.Since.UnixNano()}
+		}
+		if before != nil {
+			if before.link == a.link {
+				continue
+			}
+			before.cancel()
+			a.Report, a.at = before.Report, before.at
+		}
+		w.answers[p.Name] = a
+		if p.Up {
+			var ctx context.Context
+			ctx, a.cancel = context.WithCancel(w.ctx)
+			follow = append(follow, func() { w.follow(ctx, p.Name, a) })
 		}
 	}
-	for name := range gone {
-		w.answers[name].cancel()
+	for name, a := range gone {
+		a.cancel()
 		delete(w.answers, name)
 	}
 	w.stir()
-	return come
+	return follow
 }
 
 // follow asks one peer, again and again.
-func (w *watch) follow(ctx context.Context, peer algo.PeerName) {
+func (w *watch) follow(ctx context.Context, peer algo.PeerName, a *answer) {
 	for {
-		moved := w.board.local.PeersChanged()
-		err := w.board.carrier.Watch(ctx, peer, w.lock, func(r Report) { w.heard(peer, r) })
+		err := w.board.carrier.Watch(ctx, peer, w.lock, func(r Report) { w.heard(ctx, a, r) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -127,23 +147,21 @@ func (w *watch) follow(ctx context.Context, peer algo.PeerName) {
 		if err != nil {
 			reason = err.Error()
 		}
-		w.failed(peer, reason)
+		w.failed(a, reason)
 		select {
 		case <-time.After(retryTime):
-		case <-moved: // it may be up again, at another address
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// heard takes note of what a peer says.
-func (w *watch) heard(peer algo.PeerName, r Report) {
+// heard takes note of what a peer says, unless it is not asked any more.
+func (w *watch) heard(ctx context.Context, a *answer, r Report) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	a := w.answers[peer]
-	if a == nil {
-		return // it was taken for gone
+	if ctx.Err() != nil {
+		return
 	}
 	a.Report, a.at = r, time.Now()
 	if a.failed != "" {
@@ -154,11 +172,10 @@ func (w *watch) heard(peer algo.PeerName, r Report) {
 }
 
 // failed takes note that a peer says nothing any more.
-func (w *watch) failed(peer algo.PeerName, reason string) {
+func (w *watch) failed(a *answer, reason string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	a := w.answers[peer]
-	if a == nil {
+	if a.failed == reason {
 		return
 	}
 	if a.failed == "" {
@@ -181,10 +198,11 @@ func (w *watch) next() <-chan struct{} {
 	return w.changed
 }
 
-// wait waits for a channel, unless somebody ends that.
-func wait[T any](ctx context.Context, w *watch, c <-chan T) error {
+// wait waits until something has changed or a time has come, unless somebody ends that.
+func (w *watch) wait(ctx context.Context, changed <-chan struct{}, at <-chan time.Time) error {
 	select {
-	case <-c:
+	case <-changed:
+	case <-at:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-w.ctx.Done():
@@ -253,4 +271,27 @@ func (w *watch) view() view.View {
 	w.mu.Unlock()
 	v.Locks, v.More = merge(reports, now)
 	return v
+}
+
+// lapse fires when a view will not be true any more although nothing has happened: what a
+// silent peer held, or may hold, has ended. It is nil if that is never.
+func lapse(v *view.View) <-chan time.Time {
+	var first time.Time
+	early := func(at time.Time) {
+		if first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	for i := range v.Locks {
+		switch l := &v.Locks[i]; {
+		case l.Holder != nil && l.Holder.Silent && !l.Holder.Deadline.IsZero():
+			early(l.Holder.Deadline)
+		case l.Lent != nil:
+			early(l.Lent.Until)
+		}
+	}
+	if first.IsZero() {
+		return nil
+	}
+	return time.After(time.Until(first))
 }
