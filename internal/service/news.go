@@ -78,6 +78,9 @@ func (n *news) follow(h *conch.Hold) {
 		case <-asked:
 			asked = nil
 		case <-ended:
+			if context.Cause(h.Context()) == context.Canceled {
+				return // the program has given it back, and knows
+			}
 			ended = nil
 		case <-n.ctx.Done():
 			return

@@ -8,6 +8,7 @@ import (
 	"connectrpc.com/connect/v2"
 
 	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/internal/locker"
 	conchv1 "github.com/conchlock/conch/proto/conch/v1"
 	"github.com/conchlock/conch/proto/conch/v1/conchv1connect"
 )
@@ -24,6 +25,31 @@ func acquired(t *testing.T, calls conchv1connect.LocksClient) (session string, t
 		t.Fatal(err)
 	}
 	return s.GetSession(), a.GetLease().GetToken()
+}
+
+// What the program itself gives back is no news to it: else each Release would cost a
+// sign of life.
+func TestNoNews(t *testing.T) {
+	peer := join(t)
+	a := newSessions(peer)
+	s, err := a.open(ttlDefault, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, end := s.watch(t.Context())
+	defer end()
+	w, err := s.want("1", "x", locker.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-w.done
+	if found, err := s.release("x", w.hold.Token()); !found || err != nil {
+		t.Errorf("%t, %v", found, err)
+	}
+	a.wishes.Wait() // also for who follows the hold
+	if len(n.come) != 0 {
+		t.Error("it is told of its own Release")
+	}
 }
 
 // News of a hold is pushed, and KeepAlive then has it.
