@@ -46,6 +46,10 @@ const (
 	maxAllWaiters = 2000 // of all together
 )
 
+// maxStirred bounds the locks that somebody wanted to hear of, and perhaps does not any
+// more. It is more than are looked at at a time.
+const maxStirred = 2048
+
 // lender is a process that lends its vote for a time.
 type lender interface {
 	// Lent says to whom it has lent its vote for a lock, and until when; empty if
@@ -127,6 +131,9 @@ func (n *Node) Changed(name string) <-chan struct{} {
 	defer n.mu.Unlock()
 	c := n.stirred[name]
 	if c == nil {
+		if len(n.stirred) >= maxStirred {
+			n.stir("") // those who still look ask again
+		}
 		if n.stirred == nil {
 			n.stirred = make(map[string]chan struct{})
 		}

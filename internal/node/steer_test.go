@@ -3,6 +3,7 @@ package node_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -98,6 +99,23 @@ func TestSteerMeans(t *testing.T) {
 		}
 		if l.node.Steer("x", node.Wish{Token: 1, By: "b"}) {
 			t.Error("a hold that was given back was asked")
+		}
+	})
+}
+
+// Who has looked at many locks, one after the other, leaves nothing behind.
+func TestChangedIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := alone(t)
+		defer l.close()
+		first := l.node.Changed("first")
+		for i := range 10000 {
+			l.node.Changed(fmt.Sprint(i))
+		}
+		select {
+		case <-first:
+		default:
+			t.Error("all of them are kept")
 		}
 	})
 }
