@@ -282,6 +282,14 @@ func TestDeadConnection(t *testing.T) {
 	})
 }
 
+// Locks that several peers do not list may be the same ones.
+func TestMore(t *testing.T) {
+	locks, more := merge([]report{{peer: "a", Report: Report{More: 5}}, {peer: "b", Report: Report{More: 7}}, {peer: "c", Report: Report{More: 9}, silent: true}}, time.Now())
+	if more != 7 || locks != nil {
+		t.Errorf("at least %d more", more)
+	}
+}
+
 // What ends by time alone is told, too; and a peer that stays away is no news.
 func TestTimePasses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -24,7 +24,7 @@ func merge(reports []report, now time.Time) (locks []view.Lock, more int) {
 	byName := make(map[string]*draft)
 	for _, r := range reports {
 		if !r.silent {
-			more += r.More
+			more = max(more, r.More) // it may be the same locks
 		}
 		for i := range r.Locks {
 			s := &r.Locks[i]

@@ -68,20 +68,21 @@ func (n *Node) Look(name string) Sight {
 }
 
 // LookAll says so of all locks of which anything is known here, sorted by name; more is
-// how many are not listed.
+// how many are not listed that somebody here holds or wants. Those go before the ones
+// for which only a vote is lent: that is known to others, too.
 func (n *Node) LookAll() (list []Sight, more int) {
 	n.mu.Lock()
 	defer n.unlock()
 	n.look()
-	names := slices.Collect(maps.Keys(n.locks))
-	if l, ok := n.process.(lender); ok {
-		names = append(names, l.Lends()...)
+	names := slices.Sorted(maps.Keys(n.locks))
+	more = max(0, len(names)-maxSights)
+	if l, ok := n.process.(lender); ok && more == 0 {
+		lent := slices.DeleteFunc(l.Lends(), func(name string) bool { return n.locks[name] != nil })
+		slices.Sort(lent)
+		names = append(names, lent...)
 	}
+	names = names[:min(len(names), maxSights)]
 	slices.Sort(names)
-	names = slices.Compact(names)
-	if len(names) > maxSights {
-		names, more = names[:maxSights], len(names)-maxSights
-	}
 	room := maxAllWaiters
 	for _, name := range names {
 		s := n.sight(name, min(room, maxWaiters))
