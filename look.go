@@ -121,12 +121,19 @@ func (l local) Look(lock string) board.Report {
 // Peers implements board.Local.
 func (l local) Peers() []node.PeerStatus { return l.Standing().Peers }
 
-// Steer implements board.Local.
+// Steer implements board.Local. An end is kept before anybody is told.
 func (l local) Steer(lock string, w node.Wish) (bool, error) {
-	if w.End {
-		if err := l.audit.write("done", lock, w); err != nil {
-			return false, err
-		}
+	if !w.End {
+		return l.Node.Steer(lock, w), nil
 	}
-	return l.Node.Steer(lock, w), nil
+	if h := l.Node.Look(lock).Hold; h == nil || h.Token != w.Token {
+		return false, nil
+	}
+	if err := l.audit.write("done", lock, w); err != nil {
+		return false, err
+	}
+	if l.Node.Steer(lock, w) {
+		return true, nil
+	}
+	return false, l.audit.write("too late: it was left at this moment", lock, w)
 }

@@ -159,6 +159,10 @@ func TestEnd(t *testing.T) {
 	if cause := context.Cause(hold.Context()); !errors.Is(cause, conch.ErrLost) || !strings.Contains(cause.Error(), "root@c has ended it: it hangs") {
 		t.Errorf("its context's cause is %v", cause)
 	}
+	// An order for a hold that is over, or never was, is not kept as done.
+	if told, err := conch.Steered(peers[0], "x", uint64(hold.Token())-1); told || err != nil {
+		t.Errorf("a hold with another token: %t, %v", told, err)
+	}
 	deadline := hold.Deadline()
 	other := <-next // without its Unlock
 	if !time.Now().After(deadline) {
