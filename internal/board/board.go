@@ -147,7 +147,7 @@ func (b *Board) Steer(ctx context.Context, lock string, want node.Wish) (view.Ho
 	if peer := algo.PeerName(h.Peer); peer == b.self {
 		told, err = b.local.Steer(lock, want)
 	} else {
-		told, err = b.carrier.Steer(ctx, peer, lock, want)
+		told, err = b.tell(ctx, peer, lock, want)
 	}
 	switch {
 	case err != nil:
@@ -156,6 +156,21 @@ func (b *Board) Steer(ctx context.Context, lock string, want node.Wish) (view.Ho
 		return h, fmt.Errorf("%w any more: %s has left it at this moment", ErrNotHeld, h.Peer)
 	}
 	return h, nil
+}
+
+// steerTime is how long the holder's peer may take to answer: less than those wait who
+// ask the peer on their machine.
+const steerTime = 2 * time.Second
+
+// tell tells another peer's holder.
+func (b *Board) tell(ctx context.Context, peer algo.PeerName, lock string, want node.Wish) (bool, error) {
+	within, cancel := context.WithTimeout(ctx, steerTime)
+	defer cancel()
+	told, err := b.carrier.Steer(within, peer, lock, want)
+	if err != nil && within.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("no answer within %s; it may be told later", steerTime)
+	}
+	return told, err
 }
 
 // holder finds who holds a lock and can be told something.

@@ -141,7 +141,11 @@ func (f *fake) Watch(ctx context.Context, peer algo.PeerName, lock string, tell 
 	})
 }
 
-func (c carrier) Steer(_ context.Context, peer algo.PeerName, lock string, w node.Wish) (bool, error) {
+func (c carrier) Steer(ctx context.Context, peer algo.PeerName, lock string, w node.Wish) (bool, error) {
+	if c.all[peer].deaf {
+		<-ctx.Done()
+		return false, ctx.Err()
+	}
 	return c.all[peer].Steer(lock, w)
 }
 
@@ -428,6 +432,14 @@ func TestSteer(t *testing.T) {
 		all["b"].lost, want.Token = true, 0
 		if _, err := board.Steer(t.Context(), "x", want); !errors.Is(err, ErrNotHeld) {
 			t.Errorf("who has just left: %v", err)
+		}
+		go board.Watch(t.Context(), "x", func(view.View) error { return nil })
+		synctest.Wait()
+		all["b"].deaf = true // its process has been stopped, and nobody has noticed yet
+		began := time.Now()
+		_, err := board.Steer(t.Context(), "x", want)
+		if err == nil || !strings.Contains(err.Error(), "b, which holds it: no answer within 2s") || errors.Is(err, ErrSilent) || time.Since(began) != steerTime {
+			t.Errorf("who does not answer, after %s: %v", time.Since(began), err)
 		}
 	})
 }
