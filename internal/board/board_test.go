@@ -2,6 +2,7 @@ package board
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/internal/node"
+	"github.com/conchlock/conch/internal/viewcodec"
 	"github.com/conchlock/conch/view"
 )
 
@@ -286,10 +288,27 @@ func TestDeadConnection(t *testing.T) {
 	})
 }
 
+// Lists in JSON are lists, also if they are empty: scripts go through them.
+func TestJSON(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := fakes("a")
+		for _, sights := range [][]node.Sight{nil, {held("x", 1, 0)}} {
+			all["a"].say(sights...)
+			v := look(t, all, "")
+			told := viewcodec.Decode(viewcodec.Encode(&v))
+			for _, v := range []view.View{v, told} {
+				if text, err := json.Marshal(v); err != nil || strings.Contains(string(text), "null") {
+					t.Errorf("%s, %v", text, err)
+				}
+			}
+		}
+	})
+}
+
 // Locks that several peers do not list may be the same ones.
 func TestMore(t *testing.T) {
 	locks, more := merge([]report{{peer: "a", Report: Report{More: 5}}, {peer: "b", Report: Report{More: 7}}, {peer: "c", Report: Report{More: 9}, silent: true}}, time.Now())
-	if more != 7 || locks != nil {
+	if more != 7 || len(locks) != 0 {
 		t.Errorf("at least %d more", more)
 	}
 }

@@ -20,8 +20,8 @@ type report struct {
 }
 
 // merge puts together what peers say of their locks, sorted by peer.
-func merge(reports []report, now time.Time) (locks []view.Lock, more int) {
-	byName := make(map[string]*draft)
+func merge(reports []report, now time.Time) (_ []view.Lock, more int) {
+	byName, locks := make(map[string]*draft), []view.Lock{} // lists are never nil: in JSON they are []
 	for _, r := range reports {
 		if !r.silent {
 			more = max(more, r.More) // it may be the same locks
@@ -30,7 +30,7 @@ func merge(reports []report, now time.Time) (locks []view.Lock, more int) {
 			s := &r.Locks[i]
 			d := byName[s.Name]
 			if d == nil {
-				d = &draft{Lock: view.Lock{Name: s.Name}}
+				d = &draft{Lock: view.Lock{Name: s.Name, Waiters: []view.Waiter{}}}
 				byName[s.Name] = d
 			}
 			d.add(&r, s, now)

@@ -248,7 +248,7 @@ func (w *watch) complete() bool {
 func (w *watch) view() view.View {
 	now, self := time.Now(), w.board.self
 	peers, own := w.board.local.Peers(), w.board.local.Look(w.lock)
-	v := view.View{Peer: string(self), At: now}
+	v := view.View{Peer: string(self), At: now, Silent: []view.Silent{}}
 	reports := []report{{Report: own, peer: self, at: now}}
 	w.mu.Lock()
 	for _, p := range peers {

@@ -47,7 +47,8 @@ func EncodeHolder(h *view.Holder) *conchv1.Holder {
 
 // Decode returns what a message says.
 func Decode(v *conchv1.View) view.View {
-	to := view.View{Peer: v.GetPeer(), At: moment(v.GetAt()), More: int(v.GetMore())}
+	// Lists are never nil: in JSON they are [].
+	to := view.View{Peer: v.GetPeer(), At: moment(v.GetAt()), More: int(v.GetMore()), Locks: []view.Lock{}, Silent: []view.Silent{}}
 	for _, l := range v.GetLocks() {
 		to.Locks = append(to.Locks, decodeLock(l))
 	}
@@ -58,7 +59,7 @@ func Decode(v *conchv1.View) view.View {
 }
 
 func decodeLock(l *conchv1.Lock) view.Lock {
-	to := view.Lock{Name: l.GetName(), More: int(l.GetMore())}
+	to := view.Lock{Name: l.GetName(), More: int(l.GetMore()), Waiters: []view.Waiter{}}
 	if h := l.GetHolder(); h != nil {
 		held := DecodeHolder(h)
 		to.Holder = &held
