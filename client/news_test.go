@@ -61,6 +61,9 @@ func TestTold(t *testing.T) {
 	if !errors.Is(cause, conch.ErrLost) || !strings.Contains(cause.Error(), "root@b has ended it: it hangs") {
 		t.Errorf("the context's cause is %v", cause)
 	}
+	if by, reason := hold.AskedBy(); by != "root@b" || reason != "it hangs" {
+		t.Errorf("told by %q: %q", by, reason)
+	}
 	if err := hold.Unlock(); !errors.Is(err, conch.ErrLost) {
 		t.Errorf("Unlock: %v", err)
 	}

@@ -120,17 +120,18 @@ func (s *session) refresh(ctx context.Context) error {
 			h.extend(until(l))
 			h.ask(l.GetAskedBy(), l.GetAskedReason())
 		case h.since < asked: // else the peer may have answered before it was granted
-			h.finish(lost(h, answer.GetEnded()))
+			h.finish(h.lost(answer.GetEnded()))
 			delete(s.holds, h)
 		}
 	}
 	return nil
 }
 
-// lost is why the peer says that a hold has ended.
-func lost(h *hold, ended []*conchv1.Ended) error {
+// lost takes note of why the peer says that a hold has ended. s.mu is held.
+func (h *hold) lost(ended []*conchv1.Ended) error {
 	for _, e := range ended {
 		if algo.Token(e.GetToken()) == h.token && e.GetLock() == h.lock {
+			h.ask(e.GetAskedBy(), e.GetAskedReason())
 			return fmt.Errorf("%w%s", conch.ErrLost, strings.TrimPrefix(e.GetReason(), conch.ErrLost.Error()))
 		}
 	}

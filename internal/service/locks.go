@@ -91,7 +91,10 @@ func (l *locks) KeepAlive(_ context.Context, r *conchv1.KeepAliveRequest) (*conc
 		answer.Leases = append(answer.Leases, x.proto())
 	}
 	for _, w := range ended {
-		answer.Ended = append(answer.Ended, &conchv1.Ended{Lock: w.lock, Token: uint64(w.hold.Token()), Reason: context.Cause(w.hold.Context()).Error()})
+		by, reason := w.hold.AskedBy()
+		answer.Ended = append(answer.Ended, &conchv1.Ended{
+			Lock: w.lock, Token: uint64(w.hold.Token()), Reason: context.Cause(w.hold.Context()).Error(), AskedBy: by, AskedReason: reason,
+		})
 	}
 	return answer, nil
 }

@@ -240,6 +240,8 @@ type Ended struct {
 	Lock          string                 `protobuf:"bytes,1,opt,name=lock,proto3" json:"lock,omitempty"`
 	Token         uint64                 `protobuf:"varint,2,opt,name=token,proto3" json:"token,omitempty"`
 	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	AskedBy       string                 `protobuf:"bytes,4,opt,name=asked_by,json=askedBy,proto3" json:"asked_by,omitempty"` // who has asked its holder to give way, or ended it, last, if somebody has
+	AskedReason   string                 `protobuf:"bytes,5,opt,name=asked_reason,json=askedReason,proto3" json:"asked_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -291,6 +293,20 @@ func (x *Ended) GetToken() uint64 {
 func (x *Ended) GetReason() string {
 	if x != nil {
 		return x.Reason
+	}
+	return ""
+}
+
+func (x *Ended) GetAskedBy() string {
+	if x != nil {
+		return x.AskedBy
+	}
+	return ""
+}
+
+func (x *Ended) GetAskedReason() string {
+	if x != nil {
+		return x.AskedReason
 	}
 	return ""
 }
@@ -902,11 +918,13 @@ const file_conch_v1_locks_proto_rawDesc = "" +
 	"\basked_ns\x18\x02 \x01(\x03R\aaskedNs\"c\n" +
 	"\x11KeepAliveResponse\x12'\n" +
 	"\x06leases\x18\x01 \x03(\v2\x0f.conch.v1.LeaseR\x06leases\x12%\n" +
-	"\x05ended\x18\x02 \x03(\v2\x0f.conch.v1.EndedR\x05ended\"I\n" +
+	"\x05ended\x18\x02 \x03(\v2\x0f.conch.v1.EndedR\x05ended\"\x87\x01\n" +
 	"\x05Ended\x12\x12\n" +
 	"\x04lock\x18\x01 \x01(\tR\x04lock\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\x04R\x05token\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xbd\x01\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x19\n" +
+	"\basked_by\x18\x04 \x01(\tR\aaskedBy\x12!\n" +
+	"\fasked_reason\x18\x05 \x01(\tR\vaskedReason\"\xbd\x01\n" +
 	"\x05Lease\x12\x12\n" +
 	"\x04lock\x18\x01 \x01(\tR\x04lock\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\x04R\x05token\x12\x19\n" +
