@@ -40,22 +40,23 @@ func (v *views) Watch(ctx context.Context, r *conchv1.WatchViewRequest, stream c
 	if err := checkText("lock name", r.GetLock()); err != nil {
 		return err
 	}
-	var id uint64
+	var s *session
 	if r.GetSession() != "" {
-		s, err := v.sessions.find(r.GetSession(), 0)
-		if err != nil {
+		var err error
+		if s, err = v.sessions.find(r.GetSession(), 0); err != nil {
 			return refuse(err)
 		}
-		id = s.caller(r.GetRequestId())
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(v.ctx, func() { cancel(conch.ErrClosed) })()
 	return refuse(v.peer.Watch(ctx, r.GetLock(), func(seen view.View) error {
 		answer := &conchv1.WatchViewResponse{View: viewcodec.Encode(&seen)}
-		if id != 0 {
-			l := seen.Lock(r.GetLock())
-			answer.Place = uint32(l.Place(seen.Peer, id))
+		if s != nil {
+			if id := s.caller(r.GetRequestId()); id != 0 { // the wish may come later than this call
+				l := seen.Lock(r.GetLock())
+				answer.Place = uint32(l.Place(seen.Peer, id))
+			}
 		}
 		return stream.Send(answer)
 	}))

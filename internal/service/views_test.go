@@ -52,6 +52,44 @@ func TestNoNews(t *testing.T) {
 	}
 }
 
+// The place of a wish is told, also if who watches was faster than the wish.
+func TestPlace(t *testing.T) {
+	peer := join(t)
+	_, path := serve(t, peer)
+	calls := lockCalls(t, path)
+	session, token := acquired(t, calls)
+	ctx, cancel := context.WithCancel(t.Context())
+	stream, err := conchv1connect.NewViewsClient(callers(t, path)).Watch(ctx, &conchv1.WatchViewRequest{Lock: "x", Session: session, RequestId: "2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, err := stream.Receive(); err != nil || v.GetPlace() != 0 {
+		t.Fatalf("before there is a wish: %v, %v", v, err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		calls.Acquire(ctx, &conchv1.AcquireRequest{Session: session, RequestId: "2", Lock: "x"})
+	}()
+	for {
+		v, err := stream.Receive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l := v.GetView().GetLocks(); len(l) == 1 && len(l[0].GetWaiters()) == 1 {
+			if v.GetPlace() != 1 || l[0].GetHolder().GetToken() != token {
+				t.Errorf("%v", v)
+			}
+			break
+		}
+	}
+	cancel()
+	<-done
+	if _, err := calls.Close(t.Context(), &conchv1.CloseRequest{Session: session}); err != nil {
+		t.Error(err)
+	}
+}
+
 // News of a hold is pushed, and KeepAlive then has it.
 func TestNews(t *testing.T) {
 	peer := join(t)
