@@ -52,6 +52,7 @@ func (a *audit) write(what, lock string, w node.Wish) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	_, missing := os.Stat(a.path)
 	f, err := os.OpenFile(a.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("the audit log cannot be written: %w", err)
@@ -59,6 +60,10 @@ func (a *audit) write(what, lock string, w node.Wish) error {
 	_, err = f.Write(append(line, '\n'))
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("the audit log cannot be written: %w", err)
+	}
+	if dir, err := os.Open(filepath.Dir(a.path)); missing != nil && err == nil {
+		defer dir.Close()
+		dir.Sync() // as well as the system can: so the file is there after a power cut
 	}
 	return nil
 }

@@ -7,5 +7,6 @@ import (
 
 // Steered is what becomes of another peer's order to end a hold of p's.
 func Steered(p *Peer, lock string, token uint64) (bool, error) {
-	return local{p.node, p.audit}.Steer(lock, node.Wish{Token: algo.Token(token), By: "late", Reason: "late", End: true})
+	told, err := local{p.node, p.audit}.Steer(lock, node.Wish{Token: algo.Token(token), By: "late", Reason: "late", End: true})
+	return told != nil, err
 }

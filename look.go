@@ -122,18 +122,18 @@ func (l local) Look(lock string) board.Report {
 func (l local) Peers() []node.PeerStatus { return l.Standing().Peers }
 
 // Steer implements board.Local. An end is kept before anybody is told.
-func (l local) Steer(lock string, w node.Wish) (bool, error) {
+func (l local) Steer(lock string, w node.Wish) (*node.HoldSight, error) {
 	if !w.End {
 		return l.Node.Steer(lock, w), nil
 	}
 	if h := l.Node.Look(lock).Hold; h == nil || h.Token != w.Token {
-		return false, nil
+		return nil, nil
 	}
 	if err := l.audit.write("done", lock, w); err != nil {
-		return false, err
+		return nil, err
 	}
-	if l.Node.Steer(lock, w) {
-		return true, nil
+	if h := l.Node.Steer(lock, w); h != nil {
+		return h, nil
 	}
-	return false, l.audit.write("too late: it was left at this moment", lock, w)
+	return nil, l.audit.write("too late: it was left at this moment", lock, w)
 }

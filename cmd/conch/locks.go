@@ -183,7 +183,7 @@ func writeWhy(out io.Writer, v *view.View, name string) {
 			fmt.Fprintf(out, "  ended  %s\n", h.Ended)
 		}
 	case l.Lent != nil:
-		fmt.Fprintf(out, "%s may be held at peer %s, which does not answer: others get in in %s at the latest\n", name, l.Lent.Peer, precise(l.Lent.Until.Sub(v.At)))
+		fmt.Fprintf(out, "%s may be held at peer %s, which does not answer: others get in in %s at the latest, unless it still reaches them\n", name, l.Lent.Peer, precise(l.Lent.Until.Sub(v.At)))
 	default:
 		fmt.Fprintf(out, "%s is held by nobody%s\n", name, asFar(v))
 	}

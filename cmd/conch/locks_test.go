@@ -73,7 +73,7 @@ waiting, in this order as far as is known:
 waiting, in this order as far as is known:
   1  at c  for 1s  for a message of a, b  
 `,
-		"lent": "lent may be held at peer d, which does not answer: others get in in 3s at the latest\n",
+		"lent": "lent may be held at peer d, which does not answer: others get in in 3s at the latest, unless it still reaches them\n",
 		"old": `old is held at peer d, for 0s, with token 8
   lease  none: it stays until it leaves, and the peers wait for it; its peer does not answer any more
 `,

@@ -30,9 +30,9 @@ type Local interface {
 	Look(lock string) Report
 	// Changed returns a channel that is closed when Look may say something else.
 	Changed(lock string) <-chan struct{}
-	// Steer tells the holder of a lock what somebody wants. It returns false if
-	// nobody here holds the lock with that token.
-	Steer(lock string, w node.Wish) (bool, error)
+	// Steer tells the holder of a lock what somebody wants, and returns what there
+	// is to say of it then; nil if nobody here holds the lock with that token.
+	Steer(lock string, w node.Wish) (*node.HoldSight, error)
 	// Peers lists the others, sorted by name.
 	Peers() []node.PeerStatus
 	// PeersChanged returns a channel that is closed when Peers says something else.
@@ -45,7 +45,7 @@ type Carrier interface {
 	// changes, until ctx ends or the peer does not answer any more.
 	Watch(ctx context.Context, peer algo.PeerName, lock string, tell func(Report)) error
 	// Steer has a peer tell the holder of a lock what somebody wants: as Local.Steer.
-	Steer(ctx context.Context, peer algo.PeerName, lock string, w node.Wish) (bool, error)
+	Steer(ctx context.Context, peer algo.PeerName, lock string, w node.Wish) (*node.HoldSight, error)
 }
 
 // Board is one peer's. Its methods are safe for concurrent use.
@@ -94,11 +94,13 @@ func (b *Board) Watch(ctx context.Context, lock string, tell func(view.View) err
 	}
 	for {
 		changed := w.next()
+		began := time.Now()
 		v := w.view()
+		rest := restAfter(time.Since(began))
 		if err := tell(v); err != nil {
 			return err
 		}
-		if err := w.wait(ctx, nil, time.After(pace)); err != nil {
+		if err := w.wait(ctx, nil, time.After(rest)); err != nil {
 			return err
 		}
 		if err := w.wait(ctx, changed, lapse(&v)); err != nil {
@@ -134,36 +136,43 @@ var (
 // that is. With a token of 0 it is whoever holds the lock now. After an error that is none
 // of the above the holder may have been told.
 func (b *Board) Steer(ctx context.Context, lock string, want node.Wish) (view.Holder, error) {
-	v, err := b.Look(ctx, lock)
-	if err != nil {
-		return view.Holder{}, err
+	for tries := 1; ; tries++ {
+		v, err := b.Look(ctx, lock)
+		if err != nil {
+			return view.Holder{}, err
+		}
+		h, err := holder(&v, lock, want.Token)
+		if err != nil {
+			return h, err
+		}
+		peer, one := algo.PeerName(h.Peer), want
+		one.Token = algo.Token(h.Token)
+		told, err := b.tell(ctx, peer, lock, one)
+		switch {
+		case err != nil:
+			return h, fmt.Errorf("%s, which holds it: %w", h.Peer, err)
+		case told != nil:
+			return holderOf(peer, told, time.Now()), nil
+		case want.Token != 0 || tries == steerTries:
+			return h, fmt.Errorf("%w any more: %s has left it at this moment", ErrNotHeld, h.Peer)
+		}
 	}
-	h, err := holder(&v, lock, want.Token)
-	if err != nil {
-		return h, err
-	}
-	want.Token = algo.Token(h.Token)
-	var told bool
-	if peer := algo.PeerName(h.Peer); peer == b.self {
-		told, err = b.local.Steer(lock, want)
-	} else {
-		told, err = b.tell(ctx, peer, lock, want)
-	}
-	switch {
-	case err != nil:
-		return h, fmt.Errorf("%s, which holds it: %w", h.Peer, err)
-	case !told:
-		return h, fmt.Errorf("%w any more: %s has left it at this moment", ErrNotHeld, h.Peer)
-	}
-	return h, nil
 }
 
-// steerTime is how long the holder's peer may take to answer: less than those wait who
-// ask the peer on their machine.
-const steerTime = 2 * time.Second
+const (
+	// steerTime is how long the holder's peer may take to answer: less than those
+	// wait who ask the peer on their machine.
+	steerTime = 2 * time.Second
+	// steerTries is how often another holder is looked for if whoever was meant has
+	// just left.
+	steerTries = 3
+)
 
-// tell tells another peer's holder.
-func (b *Board) tell(ctx context.Context, peer algo.PeerName, lock string, want node.Wish) (bool, error) {
+// tell tells a peer's holder.
+func (b *Board) tell(ctx context.Context, peer algo.PeerName, lock string, want node.Wish) (*node.HoldSight, error) {
+	if peer == b.self {
+		return b.local.Steer(lock, want)
+	}
 	within, cancel := context.WithTimeout(ctx, steerTime)
 	defer cancel()
 	told, err := b.carrier.Steer(within, peer, lock, want)
@@ -179,7 +188,7 @@ func holder(v *view.View, lock string, token algo.Token) (view.Holder, error) {
 	h := l.Holder
 	switch {
 	case h == nil && l.Lent != nil:
-		return view.Holder{}, fmt.Errorf("%w: %s; unless it comes back, others get in in %s at the latest", ErrSilent, l.Lent.Peer, left(v, l.Lent.Until))
+		return view.Holder{}, fmt.Errorf("%w: %s; others get in in %s at the latest, unless it still reaches them", ErrSilent, l.Lent.Peer, left(v, l.Lent.Until))
 	case h == nil && len(v.Silent) > 0:
 		return view.Holder{}, fmt.Errorf("%w, as far as is known: no answer from %s", ErrNotHeld, v.Silent[0].Peer)
 	case h == nil:
@@ -189,7 +198,7 @@ func holder(v *view.View, lock string, token algo.Token) (view.Holder, error) {
 	case h.Silent && h.Deadline.IsZero():
 		return *h, fmt.Errorf("%w: %s, and its hold has no lease that would end", ErrSilent, h.Peer)
 	case h.Silent:
-		return *h, fmt.Errorf("%w: %s; its lease ends by itself in %s at the latest", ErrSilent, h.Peer, left(v, h.Deadline))
+		return *h, fmt.Errorf("%w: %s; its lease ends by itself in %s at the latest, unless it still reaches a majority", ErrSilent, h.Peer, left(v, h.Deadline))
 	}
 	return *h, nil
 }

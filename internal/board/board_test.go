@@ -78,11 +78,16 @@ func (f *fake) Changed(string) <-chan struct{} {
 	return f.changed
 }
 
-func (f *fake) Steer(_ string, w node.Wish) (bool, error) {
+func (f *fake) Steer(lock string, w node.Wish) (*node.HoldSight, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.steered = append(f.steered, w)
-	return !f.lost, nil
+	if f.lost {
+		return nil, nil
+	}
+	told := *f.reports[lock].Locks[0].Hold
+	told.Lease /= 2 // it has changed since it was looked at
+	return &told, nil
 }
 
 func (f *fake) Peers() (list []node.PeerStatus) {
@@ -143,10 +148,10 @@ func (f *fake) Watch(ctx context.Context, peer algo.PeerName, lock string, tell 
 	})
 }
 
-func (c carrier) Steer(ctx context.Context, peer algo.PeerName, lock string, w node.Wish) (bool, error) {
+func (c carrier) Steer(ctx context.Context, peer algo.PeerName, lock string, w node.Wish) (*node.HoldSight, error) {
 	if c.all[peer].deaf {
 		<-ctx.Done()
-		return false, ctx.Err()
+		return nil, ctx.Err()
 	}
 	return c.all[peer].Steer(lock, w)
 }
@@ -434,7 +439,7 @@ func TestSteer(t *testing.T) {
 			t.Errorf("nobody holds it: %v", err)
 		}
 		all["b"].say(held("x", 5, time.Second))
-		if h, err := board.Steer(t.Context(), "x", want); err != nil || h.Token != 5 || h.Peer != "b" {
+		if h, err := board.Steer(t.Context(), "x", want); err != nil || h.Token != 5 || h.Peer != "b" || time.Until(h.Deadline) != time.Second/2 {
 			t.Errorf("%+v: %v", h, err)
 		}
 		want.Token = 4

@@ -66,10 +66,8 @@ type place struct {
 func (d *draft) add(r *report, s *node.Sight, now time.Time) {
 	peer := string(r.peer)
 	if h := s.Hold; h != nil {
-		held := view.Holder{Peer: peer, Token: uint64(h.Token), Label: h.Label, Trace: h.Trace, Since: r.at.Add(-h.For), Ended: h.Ended, Silent: r.silent}
-		if h.Lease > 0 {
-			held.Deadline = r.at.Add(h.Lease)
-		}
+		held := holderOf(r.peer, h, r.at)
+		held.Silent = r.silent
 		over := r.silent && !held.Deadline.IsZero() && !held.Deadline.After(now)
 		// Of two, one has left since it was asked, and the later has the larger token.
 		if !over && (d.Holder == nil || d.Holder.Token < held.Token) {
@@ -95,6 +93,15 @@ func (d *draft) add(r *report, s *node.Sight, now time.Time) {
 		d.queue = append(d.queue, p)
 	}
 	d.More += s.More
+}
+
+// holderOf is what a peer has said of a holder of its at some time.
+func holderOf(peer algo.PeerName, h *node.HoldSight, at time.Time) view.Holder {
+	held := view.Holder{Peer: string(peer), Token: uint64(h.Token), Label: h.Label, Trace: h.Trace, Since: at.Add(-h.For), Ended: h.Ended}
+	if h.Lease > 0 {
+		held.Deadline = at.Add(h.Lease)
+	}
+	return held
 }
 
 // finish puts the waiters in order, and says whether there is anything to say. A peer

@@ -25,7 +25,10 @@ const (
 func Follow(ctx context.Context, l Local, lock string, tell func(Report) error) error {
 	changed := l.Changed(lock)
 	for {
-		if err := tell(l.Look(lock)); err != nil {
+		began := time.Now()
+		r := l.Look(lock)
+		rest := restAfter(time.Since(began))
+		if err := tell(r); err != nil {
 			return err
 		}
 		select {
@@ -35,12 +38,16 @@ func Follow(ctx context.Context, l Local, lock string, tell func(Report) error) 
 		}
 		changed = l.Changed(lock)
 		select {
-		case <-time.After(pace):
+		case <-time.After(rest):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
+
+// restAfter is how long there is no other report, or view, after one that took so long: a
+// peer with many locks is not to be busy with showing them.
+func restAfter(took time.Duration) time.Duration { return max(pace, 50*took) }
 
 // watch looks at one lock, or at all, for as long as somebody wants to know.
 type watch struct {

@@ -114,12 +114,17 @@ func (n *Node) sight(name string, most int) Sight {
 		s.Stamp, s.WaitsFor = l.stamp, n.missing(l)
 		return s
 	}
-	s.Hold = &HoldSight{About: h.about, Token: h.token, For: n.at.Sub(h.since)}
+	s.Hold = n.holdSight(h)
+	return s
+}
+
+func (n *Node) holdSight(h *Hold) *HoldSight {
+	s := &HoldSight{About: h.about, Token: h.token, For: n.at.Sub(h.since)}
 	if deadline := n.guard.deadline(h); deadline != algo.Never {
-		s.Hold.Lease = time.Duration(max(1, deadline.Sub(n.now)))
+		s.Lease = time.Duration(max(1, deadline.Sub(n.now)))
 	}
 	if cause := n.guard.cause(h); cause != nil {
-		s.Hold.Ended = cause.Error()
+		s.Ended = cause.Error()
 	}
 	return s
 }

@@ -32,15 +32,15 @@ type asked struct {
 	by, reason string        // of the last one; by is empty if nobody has
 }
 
-// Steer tells the holder of a lock what somebody wants. It returns false if nobody here
-// is inside with that token.
-func (n *Node) Steer(name string, w Wish) bool {
+// Steer tells the holder of a lock what somebody wants, and returns what there is to say of
+// it then; nil if nobody here is inside with that token.
+func (n *Node) Steer(name string, w Wish) *HoldSight {
 	n.mu.Lock()
 	defer n.unlock()
 	n.look()
 	l := n.locks[name]
 	if n.ended || l == nil || l.hold == nil || l.hold.token != w.Token {
-		return false
+		return nil
 	}
 	does := "is asked to give way by"
 	if w.End {
@@ -52,7 +52,7 @@ func (n *Node) Steer(name string, w Wish) bool {
 		n.guard.force(l.hold, fmt.Errorf("%w: %w", ErrLost, &forced{w.By, w.Reason}), n.now)
 	}
 	n.stir(name)
-	return true
+	return n.holdSight(l.hold)
 }
 
 // Asked returns a channel that is closed when somebody has asked the holder to give way.

@@ -23,7 +23,7 @@ func TestForcedHold(t *testing.T) {
 		next := make(chan *node.Hold, 1)
 		go func() { next <- l.acquire("x") }()
 		wait(10*ttl + ttl/4)
-		if !l.node.Steer("x", end) {
+		if l.node.Steer("x", end) == nil {
 			t.Fatal("nobody holds it")
 		}
 		cause := context.Cause(h.Context())
@@ -80,11 +80,11 @@ func TestSteerMeans(t *testing.T) {
 		defer l.close()
 		h := l.acquire("x")
 		for _, w := range []node.Wish{{Token: 2, By: "b", End: true}, {Token: 0, By: "b", End: true}} {
-			if l.node.Steer("x", w) || l.node.Steer("y", w) {
+			if l.node.Steer("x", w) != nil || l.node.Steer("y", w) != nil {
 				t.Errorf("%+v was told to somebody", w)
 			}
 		}
-		if !l.node.Steer("x", node.Wish{Token: 1, By: "b", Reason: "first"}) || !l.node.Steer("x", node.Wish{Token: 1, By: "c", Reason: "again"}) {
+		if l.node.Steer("x", node.Wish{Token: 1, By: "b", Reason: "first"}) == nil || l.node.Steer("x", node.Wish{Token: 1, By: "c", Reason: "again"}) == nil {
 			t.Error("it was not asked")
 		}
 		<-h.Asked()
@@ -97,7 +97,7 @@ func TestSteerMeans(t *testing.T) {
 		if err := h.Release(); err != nil {
 			t.Error(err)
 		}
-		if l.node.Steer("x", node.Wish{Token: 1, By: "b"}) {
+		if l.node.Steer("x", node.Wish{Token: 1, By: "b"}) != nil {
 			t.Error("a hold that was given back was asked")
 		}
 	})

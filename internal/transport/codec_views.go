@@ -21,9 +21,7 @@ func encodeReport(r *board.Report) *wire.Report {
 
 func encodeSight(s *node.Sight) *wire.Sight {
 	to := &wire.Sight{Lock: s.Name, More: uint32(s.More), Stamp: uint64(s.Stamp), LentTo: string(s.LentTo), LentNs: int64(s.LentFor)}
-	if h := s.Hold; h != nil {
-		to.Held = &wire.Held{About: encodeAbout(h.About), Token: uint64(h.Token), ForNs: int64(h.For), LeaseNs: int64(h.Lease), Ended: h.Ended}
-	}
+	to.Held = encodeHeld(s.Hold)
 	for _, w := range s.Waiters {
 		to.Waiting = append(to.Waiting, &wire.Waiting{About: encodeAbout(w.About), ForNs: int64(w.For)})
 	}
@@ -31,6 +29,13 @@ func encodeSight(s *node.Sight) *wire.Sight {
 		to.WaitsFor = append(to.WaitsFor, string(name))
 	}
 	return to
+}
+
+func encodeHeld(h *node.HoldSight) *wire.Held {
+	if h == nil {
+		return nil
+	}
+	return &wire.Held{About: encodeAbout(h.About), Token: uint64(h.Token), ForNs: int64(h.For), LeaseNs: int64(h.Lease), Ended: h.Ended}
 }
 
 func encodeAbout(a node.About) *wire.About {
@@ -53,12 +58,7 @@ func decodeSight(s *wire.Sight) node.Sight {
 		Name: s.GetLock(), More: int(s.GetMore()), Stamp: algo.Time(s.GetStamp()),
 		LentTo: algo.PeerName(printable(s.GetLentTo())), LentFor: time.Duration(s.GetLentNs()),
 	}
-	if h := s.GetHeld(); h != nil {
-		to.Hold = &node.HoldSight{
-			About: decodeAbout(h.GetAbout()), Token: algo.Token(h.GetToken()),
-			For: time.Duration(h.GetForNs()), Lease: time.Duration(h.GetLeaseNs()), Ended: printable(h.GetEnded()),
-		}
-	}
+	to.Hold = decodeHeld(s.GetHeld())
 	for _, w := range s.GetWaiting() {
 		to.Waiters = append(to.Waiters, node.WaiterSight{About: decodeAbout(w.GetAbout()), For: time.Duration(w.GetForNs())})
 	}
@@ -66,6 +66,16 @@ func decodeSight(s *wire.Sight) node.Sight {
 		to.WaitsFor = append(to.WaitsFor, algo.PeerName(printable(name)))
 	}
 	return to
+}
+
+func decodeHeld(h *wire.Held) *node.HoldSight {
+	if h == nil {
+		return nil
+	}
+	return &node.HoldSight{
+		About: decodeAbout(h.GetAbout()), Token: algo.Token(h.GetToken()),
+		For: time.Duration(h.GetForNs()), Lease: time.Duration(h.GetLeaseNs()), Ended: printable(h.GetEnded()),
+	}
 }
 
 func decodeAbout(a *wire.About) node.About {

@@ -99,7 +99,7 @@ func (s viewsServer) Steer(_ context.Context, r *wire.SteerRequest) (*wire.Steer
 	if err != nil {
 		return nil, status.Error(codes.Internal, err.Error())
 	}
-	return &wire.SteerResponse{Told: told}, nil
+	return &wire.SteerResponse{Told: encodeHeld(told)}, nil
 }
 
 // call makes a call to a peer.
@@ -169,10 +169,10 @@ func (v *Views) Watch(ctx context.Context, peer algo.PeerName, lock string, tell
 }
 
 // Steer implements board.Carrier.
-func (v *Views) Steer(ctx context.Context, peer algo.PeerName, lock string, w node.Wish) (told bool, err error) {
+func (v *Views) Steer(ctx context.Context, peer algo.PeerName, lock string, w node.Wish) (told *node.HoldSight, err error) {
 	err = v.call(peer, func(c wire.ViewsClient, p *wire.Party) error {
 		r, err := c.Steer(ctx, &wire.SteerRequest{Party: p, Lock: lock, Token: uint64(w.Token), By: w.By, Reason: w.Reason, End: w.End})
-		told = r.GetTold()
+		told = decodeHeld(r.GetTold())
 		return err
 	})
 	return told, err

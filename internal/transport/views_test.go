@@ -27,9 +27,12 @@ func (s *sights) Look(string) board.Report       { return s.report }
 func (s *sights) Changed(string) <-chan struct{} { return nil }
 func (s *sights) Peers() []node.PeerStatus       { return nil }
 func (s *sights) PeersChanged() <-chan struct{}  { return nil }
-func (s *sights) Steer(_ string, w node.Wish) (bool, error) {
+func (s *sights) Steer(_ string, w node.Wish) (*node.HoldSight, error) {
 	s.wishes = append(s.wishes, w)
-	return w.Token == 1, nil
+	if w.Token != 1 {
+		return nil, nil
+	}
+	return full().Locks[0].Hold, nil
 }
 
 func full() board.Report {
@@ -89,8 +92,8 @@ func TestViewsOverNetwork(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	for token, want := range map[algo.Token]bool{1: true, 2: false} {
-		if told, err := from.Steer(t.Context(), "b", "x", node.Wish{Token: token, By: "me", Reason: "r", End: true}); err != nil || told != want {
-			t.Errorf("token %d: told %t, %v", token, told, err)
+		if told, err := from.Steer(t.Context(), "b", "x", node.Wish{Token: token, By: "me", Reason: "r", End: true}); err != nil || (told != nil) != want || want && told.Lease != 3 {
+			t.Errorf("token %d: told %+v, %v", token, told, err)
 		}
 	}
 	if _, err := from.Steer(t.Context(), "b", "x", node.Wish{By: "a\x00"}); err == nil {

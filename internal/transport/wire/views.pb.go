@@ -563,7 +563,7 @@ func (x *SteerRequest) GetEnd() bool {
 
 type SteerResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Told          bool                   `protobuf:"varint,1,opt,name=told,proto3" json:"told,omitempty"` // false if nobody there holds the lock with that token
+	Told          *Held                  `protobuf:"bytes,1,opt,name=told,proto3" json:"told,omitempty"` // what there is to say of it then; absent if nobody there holds the lock with that token
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -598,11 +598,11 @@ func (*SteerResponse) Descriptor() ([]byte, []int) {
 	return file_views_proto_rawDescGZIP(), []int{8}
 }
 
-func (x *SteerResponse) GetTold() bool {
+func (x *SteerResponse) GetTold() *Held {
 	if x != nil {
 		return x.Told
 	}
-	return false
+	return nil
 }
 
 var File_views_proto protoreflect.FileDescriptor
@@ -648,9 +648,9 @@ const file_views_proto_rawDesc = "" +
 	"\x05token\x18\x03 \x01(\x04R\x05token\x12\x0e\n" +
 	"\x02by\x18\x04 \x01(\tR\x02by\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x10\n" +
-	"\x03end\x18\x06 \x01(\bR\x03end\"#\n" +
-	"\rSteerResponse\x12\x12\n" +
-	"\x04told\x18\x01 \x01(\bR\x04told2\x8e\x01\n" +
+	"\x03end\x18\x06 \x01(\bR\x03end\"9\n" +
+	"\rSteerResponse\x12(\n" +
+	"\x04told\x18\x01 \x01(\v2\x14.conch.peers.v1.HeldR\x04told2\x8e\x01\n" +
 	"\x05Views\x12?\n" +
 	"\x05Watch\x12\x1c.conch.peers.v1.WatchRequest\x1a\x16.conch.peers.v1.Report0\x01\x12D\n" +
 	"\x05Steer\x12\x1c.conch.peers.v1.SteerRequest\x1a\x1d.conch.peers.v1.SteerResponseB4Z2github.com/conchlock/conch/internal/transport/wireb\x06proto3"
@@ -680,22 +680,23 @@ var file_views_proto_goTypes = []any{
 	(*SteerResponse)(nil), // 8: conch.peers.v1.SteerResponse
 }
 var file_views_proto_depIdxs = []int32{
-	0, // 0: conch.peers.v1.WatchRequest.party:type_name -> conch.peers.v1.Party
-	3, // 1: conch.peers.v1.Report.locks:type_name -> conch.peers.v1.Sight
-	5, // 2: conch.peers.v1.Sight.held:type_name -> conch.peers.v1.Held
-	6, // 3: conch.peers.v1.Sight.waiting:type_name -> conch.peers.v1.Waiting
-	4, // 4: conch.peers.v1.Held.about:type_name -> conch.peers.v1.About
-	4, // 5: conch.peers.v1.Waiting.about:type_name -> conch.peers.v1.About
-	0, // 6: conch.peers.v1.SteerRequest.party:type_name -> conch.peers.v1.Party
-	1, // 7: conch.peers.v1.Views.Watch:input_type -> conch.peers.v1.WatchRequest
-	7, // 8: conch.peers.v1.Views.Steer:input_type -> conch.peers.v1.SteerRequest
-	2, // 9: conch.peers.v1.Views.Watch:output_type -> conch.peers.v1.Report
-	8, // 10: conch.peers.v1.Views.Steer:output_type -> conch.peers.v1.SteerResponse
-	9, // [9:11] is the sub-list for method output_type
-	7, // [7:9] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	0,  // 0: conch.peers.v1.WatchRequest.party:type_name -> conch.peers.v1.Party
+	3,  // 1: conch.peers.v1.Report.locks:type_name -> conch.peers.v1.Sight
+	5,  // 2: conch.peers.v1.Sight.held:type_name -> conch.peers.v1.Held
+	6,  // 3: conch.peers.v1.Sight.waiting:type_name -> conch.peers.v1.Waiting
+	4,  // 4: conch.peers.v1.Held.about:type_name -> conch.peers.v1.About
+	4,  // 5: conch.peers.v1.Waiting.about:type_name -> conch.peers.v1.About
+	0,  // 6: conch.peers.v1.SteerRequest.party:type_name -> conch.peers.v1.Party
+	5,  // 7: conch.peers.v1.SteerResponse.told:type_name -> conch.peers.v1.Held
+	1,  // 8: conch.peers.v1.Views.Watch:input_type -> conch.peers.v1.WatchRequest
+	7,  // 9: conch.peers.v1.Views.Steer:input_type -> conch.peers.v1.SteerRequest
+	2,  // 10: conch.peers.v1.Views.Watch:output_type -> conch.peers.v1.Report
+	8,  // 11: conch.peers.v1.Views.Steer:output_type -> conch.peers.v1.SteerResponse
+	10, // [10:12] is the sub-list for method output_type
+	8,  // [8:10] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_views_proto_init() }
