@@ -59,38 +59,44 @@ type own Peer
 func (o *own) Acquire(ctx context.Context, lock string, options locker.Options) (locker.Hold, error) {
 	about := node.About{Label: options.Label, Trace: options.Trace, ID: options.ID}
 	if options.Progress != nil {
-		if about.ID == 0 {
-			about.ID = locker.NewID()
-		}
-		defer options.Report(func(ctx context.Context, tell locker.Progress) {
-			(*Peer)(o).Watch(ctx, lock, func(v view.View) error {
-				l := v.Lock(lock)
-				tell(l.Place(v.Peer, about.ID), l)
-				return nil
-			})
-		})()
+		return o.acquireTold(ctx, lock, about, options.Progress)
 	}
-	acquire := o.node.Acquire
+	return o.acquire(ctx, lock, about)
+}
+
+// acquireTold is Acquire, and tells the caller what it waits for meanwhile.
+func (o *own) acquireTold(ctx context.Context, lock string, about node.About, tell locker.Progress) (locker.Hold, error) {
+	if about.ID == 0 {
+		about.ID = locker.NewID()
+	}
+	defer tell.Report(func(ctx context.Context) {
+		(*Peer)(o).Watch(ctx, lock, func(v view.View) error {
+			l := v.Lock(lock)
+			tell(l.Place(v.Peer, about.ID), l)
+			return nil
+		})
+	})()
+	return o.acquire(ctx, lock, about)
+}
+
+// acquire waits for the lock, and tells the observer, if there is one, how it went.
+func (o *own) acquire(ctx context.Context, lock string, about node.About) (locker.Hold, error) {
+	var from time.Time
 	if o.observer != nil {
-		acquire = o.acquireObserved
+		from = time.Now()
 	}
-	h, err := acquire(ctx, lock, about)
+	h, err := o.node.Acquire(ctx, lock, about)
+	if o.observer != nil {
+		e := Event{Kind: Entered, Lock: lock, Took: time.Since(from)}
+		if err != nil {
+			e.Kind = GaveUp
+		}
+		o.observer.Observe(e)
+	}
 	if err != nil {
 		return nil, err // not a nil *node.Hold
 	}
 	return h, nil
-}
-
-// acquireObserved is Node.Acquire, and tells the observer how it went.
-func (o *own) acquireObserved(ctx context.Context, lock string, about node.About) (*node.Hold, error) {
-	from := time.Now()
-	h, err := o.node.Acquire(ctx, lock, about)
-	e := Event{Kind: Entered, Lock: lock, Took: time.Since(from)}
-	if err != nil {
-		e.Kind = GaveUp
-	}
-	o.observer.Observe(e)
-	return h, err
 }
 
 // Busy implements locker.Locker.
@@ -143,17 +149,29 @@ func (m *Mutex) lock(ctx context.Context, options []Option, try bool) (*Hold, er
 		return nil, fmt.Errorf("conch: %w", err)
 	}
 	o := locker.Options{Try: try}
-	for _, set := range options {
-		set(&o)
-	}
-	if err := errors.Join(algo.CheckText("label", o.Label), algo.CheckText("trace", o.Trace)); err != nil {
-		return nil, fmt.Errorf("conch: lock %q: %w", m.name, err)
+	if len(options) > 0 {
+		var err error
+		if o, err = chosen(o, options); err != nil {
+			return nil, fmt.Errorf("conch: lock %q: %w", m.name, err)
+		}
 	}
 	h, err := m.from.Acquire(ctx, m.name, o)
 	if err != nil {
 		return nil, fmt.Errorf("conch: lock %q: %w", m.name, err)
 	}
 	return &Hold{lock: m.name, hold: h}, nil
+}
+
+// chosen is what the options make of o. It is a function of its own so that calls without
+// options allocate none.
+func chosen(o locker.Options, options []Option) (locker.Options, error) {
+	for _, set := range options {
+		set(&o)
+	}
+	if err := algo.CheckText("label", o.Label); err != nil {
+		return o, err
+	}
+	return o, algo.CheckText("trace", o.Trace)
 }
 
 // tryFor is how long TryLock asks. Peers that do not want to give the lock away

@@ -245,7 +245,7 @@ func (c *Client) attempt(ctx context.Context, lock string, o locker.Options) (*h
 		return nil, err
 	}
 	w := &conchv1.AcquireRequest{Session: s.id, RequestId: rand.Text(), Lock: lock, Try: o.Try, Label: o.Label, Trace: o.Trace}
-	defer o.Report(func(ctx context.Context, tell locker.Progress) { c.progress(ctx, w, tell) })()
+	defer o.Progress.Report(func(ctx context.Context) { c.progress(ctx, w, o.Progress) })()
 	for pause := retryMin; ; pause = min(2*pause, retryMax) {
 		w.AskedNs = int64(clock.Now())
 		answer, err := c.calls.Acquire(ctx, w)

@@ -43,10 +43,11 @@ func NewID() uint64 { return ids.Add(1) }
 // reportAfter is how long a caller waits before there is something to tell: most do not.
 const reportAfter = 50 * time.Millisecond
 
-// Report has watch tell the caller what it waits for, until the function that it returns
-// is called; that returns when nothing is told any more.
-func (o *Options) Report(watch func(ctx context.Context, tell Progress)) (end func()) {
-	if o.Progress == nil {
+// Report runs watch, which tells p, when the caller has waited for a moment, until the
+// function that it returns is called; that returns when nothing is told any more. A nil p
+// is told nothing.
+func (p Progress) Report(watch func(ctx context.Context)) (end func()) {
+	if p == nil {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -55,7 +56,7 @@ func (o *Options) Report(watch func(ctx context.Context, tell Progress)) (end fu
 		defer close(done)
 		select {
 		case <-time.After(reportAfter):
-			watch(ctx, o.Progress)
+			watch(ctx)
 		case <-ctx.Done():
 		}
 	}()
