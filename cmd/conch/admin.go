@@ -36,9 +36,9 @@ func (o *adminOptions) add(cmd *cobra.Command) {
 }
 
 // check finds what is wrong with the flags.
-func (o *adminOptions) check() error {
+func (o *adminOptions) check(cmd *cobra.Command) error {
 	if o.addr == "" {
-		if o.locks != metrics.DefaultLocks {
+		if cmd.Flags().Changed("admin-locks") && o.locks != metrics.DefaultLocks {
 			return usage("--admin-locks needs an address to serve at: --admin HOST:PORT, as in 127.0.0.1:7430")
 		}
 		return nil

@@ -166,7 +166,7 @@ func (o *peerOptions) check(cmd *cobra.Command) error {
 			wrong.add("--serve: %w", err)
 		}
 	}
-	if err := o.admin.check(); err != nil {
+	if err := o.admin.check(cmd); err != nil {
 		wrong = append(wrong, err)
 	}
 	if o.Advertise != "" {
