@@ -122,9 +122,19 @@ func WithTrace(traceparent string) Option {
 // 0 if that is not known, and what is known of the lock. It is told when the caller has
 // waited for a moment, and whenever something has changed, at most 20 times a second.
 // Calls come one after the other, from another goroutine; none is under way any more
-// when Lock returns, so f must not wait for the lock.
+// when Lock returns, so f must not wait for the lock. Given twice, both are told.
 func WithProgress(f func(place int, l view.Lock)) Option {
-	return func(o *locker.Options) { o.Progress = f }
+	return func(o *locker.Options) {
+		before := o.Progress
+		if before == nil {
+			o.Progress = f
+			return
+		}
+		o.Progress = func(place int, l view.Lock) {
+			before(place, l)
+			f(place, l)
+		}
+	}
 }
 
 // MaxLabel is the length of the longest label, in bytes.

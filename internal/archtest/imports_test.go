@@ -111,6 +111,22 @@ var rules = []rule{
 		},
 	},
 	{
+		name: "tracing is optional",
+		why: "only who wants spans pays for OpenTelemetry, and only for its API: programs import tracing, the library and cmd/conch never; " +
+			"which SDK records is the program's choice, and ours in tests only",
+		wrong: func(from, to string) bool {
+			return (under(to, "./tracing") || under(to, "go.opentelemetry.io")) && !under(from, "./tracing") && !under(from, "./bench") ||
+				under(to, "go.opentelemetry.io/otel/sdk")
+		},
+	},
+	{
+		name: "tracing uses the public API",
+		why:  "what package tracing knows of a lock, a program of anybody's can know",
+		wrong: func(from, to string) bool {
+			return under(from, "./tracing") && local(to) && to != "./" && to != "./view"
+		},
+	},
+	{
 		name: "what runs a command knows no lock",
 		why:  "internal/command ends processes in time, for whatever is held; to try that, nothing of Conch is needed",
 		wrong: func(from, to string) bool {
@@ -155,6 +171,7 @@ var homes = map[string]string{
 	"github.com/spf13/pflag":              "./cmd/conch",
 	"github.com/yuin/goldmark":            "./internal/report/document",
 	"go.etcd.io/bbolt":                    "./internal/state",
+	"go.opentelemetry.io/otel":            "./tracing",
 	"golang.org/x/image":                  "./internal/report/document",
 	"golang.org/x/sys":                    "./internal/clock ./internal/command",
 	"golang.org/x/term":                   "./cmd/conch",
@@ -311,6 +328,11 @@ var bites = []struct{ from, to, want string }{
 	{"internal/node", "github.com/prometheus/client_golang/prometheus", "metrics are optional"},
 	{"client", module + "/metrics", "metrics are optional"},
 	{"metrics", module + "/internal/trace", "metrics use the public API"},
+	{"", module + "/tracing", "tracing is optional"},
+	{"cmd/conch", module + "/tracing", "tracing is optional"},
+	{"internal/node", "go.opentelemetry.io/otel/trace", "tracing is optional"},
+	{"tracing", "go.opentelemetry.io/otel/sdk/trace", "tracing is optional"},
+	{"tracing", module + "/internal/locker", "tracing uses the public API"},
 	{"discovery/serf", module, "gossip knows nothing of locks"},
 	{"discovery/serf", module + "/internal/node", "gossip knows nothing of locks"},
 	{"discovery/serf", module + "/algo/ring", "gossip knows nothing of locks"},
@@ -347,6 +369,9 @@ var bites = []struct{ from, to, want string }{
 	{"metrics", "github.com/prometheus/client_golang/prometheus", ""},
 	{"cmd/conch", module + "/metrics", ""},
 	{"cmd/conch", "github.com/prometheus/client_golang/prometheus/promhttp", ""},
+	{"tracing", module, ""},
+	{"tracing", module + "/view", ""},
+	{"tracing", "go.opentelemetry.io/otel/trace", ""},
 	{"cmd/conch", module, ""},
 	{"cmd/conch", module + "/internal/check", ""},
 }
