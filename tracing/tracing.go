@@ -41,7 +41,8 @@ const (
 	holderKey  = attribute.Key("conch.holder.token")
 	labelKey   = attribute.Key("conch.holder.label")
 	byKey      = attribute.Key("conch.asked.by")
-	reasonKey  = attribute.Key("conch.reason")
+	askedKey   = attribute.Key("conch.asked.reason")
+	lostKey    = attribute.Key("conch.lost.reason")
 )
 
 // Options say how locks are traced. The zero Options do for most programs.
@@ -54,7 +55,7 @@ type Options struct {
 type Mutex struct {
 	mutex  *conch.Mutex
 	tracer trace.Tracer
-	name   attribute.KeyValue
+	named  trace.SpanStartEventOption // with the lock's name
 }
 
 // New returns a mutex that does what m does, and traces it.
@@ -62,7 +63,7 @@ func New(m *conch.Mutex, o Options) *Mutex {
 	if o.TracerProvider == nil {
 		o.TracerProvider = otel.GetTracerProvider()
 	}
-	return &Mutex{m, o.TracerProvider.Tracer("github.com/conchlock/conch/tracing"), nameKey.String(m.Name())}
+	return &Mutex{m, o.TracerProvider.Tracer("github.com/conchlock/conch/tracing"), trace.WithAttributes(nameKey.String(m.Name()))}
 }
 
 // Name returns the lock's name.
@@ -81,8 +82,7 @@ func (m *Mutex) TryLock(ctx context.Context, options ...conch.Option) (*Hold, er
 
 // lock gets the lock, and leaves open the span in which it is held.
 func (m *Mutex) lock(ctx context.Context, get func(context.Context, ...conch.Option) (*conch.Hold, error), options []conch.Option) (*Hold, error) {
-	began := time.Now()
-	ctx, span := m.tracer.Start(ctx, "conch.lock", trace.WithTimestamp(began), trace.WithAttributes(m.name))
+	ctx, span := m.tracer.Start(ctx, "conch.lock", m.named)
 	var own []conch.Option // before the caller's, so that his count
 	if sc := span.SpanContext(); sc.IsValid() && sc.IsSampled() {
 		own = append(own, conch.WithTrace(traceparent(ctx)))
@@ -95,7 +95,7 @@ func (m *Mutex) lock(ctx context.Context, get func(context.Context, ...conch.Opt
 		}
 		return &Hold{Hold: hold, span: span}, nil
 	}
-	_, wait := m.tracer.Start(ctx, "conch.wait", trace.WithTimestamp(began), trace.WithAttributes(m.name))
+	_, wait := m.tracer.Start(ctx, "conch.wait", m.named)
 	var seen holders
 	hold, err := get(ctx, append(append(own, conch.WithProgress(seen.see)), options...)...)
 	if err != nil {
@@ -206,11 +206,11 @@ func (h *Hold) watch() {
 	select {
 	case <-asked: // perhaps just before it ended
 		by, reason := h.AskedBy()
-		h.span.AddEvent("asked", trace.WithAttributes(byKey.String(by), reasonKey.String(reason)))
+		h.span.AddEvent("asked", trace.WithAttributes(byKey.String(by), askedKey.String(reason)))
 	default:
 	}
 	<-ctx.Done()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-		h.span.AddEvent("lost", trace.WithAttributes(reasonKey.String(cause.Error())))
+		h.span.AddEvent("lost", trace.WithAttributes(lostKey.String(cause.Error())))
 	}
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -166,10 +169,10 @@ func TestEnds(t *testing.T) {
 		code   codes.Code
 	}{
 		{nil, false, "unlocked", "", codes.Unset},
-		{nil, true, "unlocked", "asked root@c the disk is needed;", codes.Unset},
-		{lost, false, "lost", "lost  " + lost.Error() + ";", codes.Error},
-		{lost, true, "lost", "asked root@c the disk is needed;lost  " + lost.Error() + ";", codes.Error},
-		{conch.ErrClosed, false, "closed", "lost  " + conch.ErrClosed.Error() + ";", codes.Error},
+		{nil, true, "unlocked", "asked,root@c,the disk is needed,;", codes.Unset},
+		{lost, false, "lost", "lost,,," + lost.Error() + ";", codes.Error},
+		{lost, true, "lost", "asked,root@c,the disk is needed,;lost,,," + lost.Error() + ";", codes.Error},
+		{conch.ErrClosed, false, "closed", "lost,,," + conch.ErrClosed.Error() + ";", codes.Error},
 	} {
 		from := &scripted{}
 		provider, r := recorded()
@@ -196,7 +199,7 @@ func TestEnds(t *testing.T) {
 		var events string
 		for _, e := range s.Events() {
 			got := attributes(e.Attributes)
-			events += e.Name + " " + got["conch.asked.by"] + " " + got["conch.reason"] + ";"
+			events += strings.Join([]string{e.Name, got["conch.asked.by"], got["conch.asked.reason"], got["conch.lost.reason"]}, ",") + ";"
 		}
 		if got := attributes(s.Attributes()); got["conch.lock.outcome"] != tt.want || got["conch.lock.token"] != "100" || got["conch.hold.seconds"] == "" ||
 			events != tt.events || s.Status().Code != tt.code || (tt.cause != nil && s.Status().Description != tt.cause.Error()) {
@@ -306,10 +309,15 @@ func TestDo(t *testing.T) {
 	from := &scripted{}
 	provider, r := recorded()
 	m := tracing.New(conch.MutexOf(from, "x"), tracing.Options{TracerProvider: provider})
-	err := m.Do(t.Context(), func(ctx context.Context, _ conch.Token) error {
+	bounded, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	err := m.Do(bounded, func(ctx context.Context, _ conch.Token) error {
 		from.hold.end(conch.ErrLost)
 		<-ctx.Done()
-		return context.Cause(ctx)
+		if cause := context.Cause(ctx); cause != conch.ErrLost {
+			t.Errorf("its context ends with %v", cause)
+		}
+		return nil
 	})
 	if !errors.Is(err, conch.ErrLost) || attributes(span(t, r, "conch.lock").Attributes())["conch.lock.outcome"] != "lost" {
 		t.Errorf("lost: %v", err)
@@ -324,5 +332,28 @@ func TestDo(t *testing.T) {
 	from.err = conch.ErrClosed
 	if err := m.Do(t.Context(), nil); !errors.Is(err, conch.ErrClosed) {
 		t.Errorf("closed: %v", err)
+	}
+}
+
+// docs/metrics.md has all attributes, and no others.
+func TestAttributesAreDocumented(t *testing.T) {
+	source, err := os.ReadFile("tracing.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(pattern string, text []byte) (keys []string) {
+		for _, found := range regexp.MustCompile(pattern).FindAllSubmatch(text, -1) {
+			keys = append(keys, string(found[1]))
+		}
+		slices.Sort(keys)
+		return slices.Compact(keys)
+	}
+	has, says := set(`attribute\.Key\("(.*)"\)`, source), set("`(conch\\.[a-z]+\\.[a-z]+)`", doc)
+	if len(has) < 5 || !slices.Equal(has, says) {
+		t.Errorf("the package has %v, its page %v", has, says)
 	}
 }
