@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -25,6 +26,7 @@ import (
 const (
 	lockEnv  = "CONCH_LOCK"
 	tokenEnv = "CONCH_TOKEN"
+	traceEnv = "TRACEPARENT" // as CI systems and otel-cli set it; the command has it, too
 	// heldEnv has all locks that are held around it, one a line: no name has a line's
 	// end in it. It is for conch lock itself.
 	heldEnv = "CONCH_HELD"
@@ -46,6 +48,7 @@ type lockOptions struct {
 	label           string
 	onAsk           string
 	askSignal       syscall.Signal // onAsk as a signal; 0: none
+	trace           string         // the span in which it runs, as in a traceparent header
 }
 
 func lockCommand() *cobra.Command {
@@ -60,7 +63,8 @@ func lockCommand() *cobra.Command {
 			"exit code is passed on. " + lockEnv + " and " + tokenEnv + " are in its environment: give the token to\n" +
 			"whatever it writes to. If the lease cannot be kept, the command and all that it has\n" +
 			"started are ended before somebody else can get in. One that was stopped (Ctrl-Z)\n" +
-			"for longer than the lease lasts is not continued but ended.\n\n" +
+			"for longer than the lease lasts is not continued but ended. " + traceEnv + ", the\n" +
+			"span in which all this is, is shown to those who ask who holds the lock.\n\n" +
 			"Exits with the command's code, 128+n if signal n ended it; 64 bad usage, 69 no peer\n" +
 			"to talk to, 73 not acquired, 74 lost, 126 and 127 as a shell does, before the wait.",
 		Example: "  conch lock nightly-report -- ./report.sh\n" +
@@ -149,6 +153,10 @@ func runLock(cmd *cobra.Command, o *lockOptions, args []string) error {
 	if o.label == "" {
 		o.label = ownLabel(words)
 	}
+	if o.trace = os.Getenv(traceEnv); o.trace != "" && !isTraceparent(o.trace) {
+		say(fmt.Sprintf("%s %.60q is not passed on: it is not as in W3C Trace Context, 00-TRACE-SPAN-FLAGS in small hexadecimal digits", traceEnv, o.trace))
+		o.trace = ""
+	}
 	from, err := o.open(cmd)
 	if err != nil {
 		return err
@@ -229,20 +237,29 @@ func (o *lockOptions) open(cmd *cobra.Command) (mutexes, error) {
 
 // acquire waits for the lock, for as long as the flags say.
 func (o *lockOptions) acquire(ctx context.Context, m *conch.Mutex, out io.Writer) (*conch.Hold, error) {
+	options := []conch.Option{conch.WithLabel(o.label), conch.WithTrace(o.trace)}
 	if o.try {
-		return m.TryLock(ctx, conch.WithLabel(o.label))
+		return m.TryLock(ctx, options...)
 	}
 	if o.wait > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, o.wait, fmt.Errorf("%w within %s", conch.ErrNotAcquired, o.wait))
 		defer cancel()
 	}
-	if !isTerminal(out) {
-		return m.Lock(ctx, conch.WithLabel(o.label))
+	if isTerminal(out) {
+		line := newWaitLine(out, m.Name())
+		defer line.end()
+		options = append(options, conch.WithProgress(line.tell))
 	}
-	line := newWaitLine(out, m.Name())
-	defer line.end()
-	return m.Lock(ctx, conch.WithLabel(o.label), conch.WithProgress(line.tell))
+	return m.Lock(ctx, options...)
+}
+
+// traceparents are those of the only version that there is.
+var traceparents = regexp.MustCompile("^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
+
+// isTraceparent says that a text names a span, as a traceparent header does.
+func isTraceparent(text string) bool {
+	return traceparents.MatchString(text) && strings.Trim(text[3:35], "0") != "" && strings.Trim(text[36:52], "0") != ""
 }
 
 // notAcquired says why the command was not run.

@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -221,5 +222,32 @@ func TestLockTakesPart(t *testing.T) {
 	r = startLock(t, "unix:/nowhere", "x", "--name", "b", "--peer", "a="+addrs[0], "--", "true")
 	if code := r.end(); code != exitUsage || !strings.Contains(r.err.String(), "b is not among the peers (a)") {
 		t.Errorf("exit %d, %q", code, r.err.String())
+	}
+}
+
+// A span in the environment is shown to those who ask who holds the lock, and the command
+// has it as it was. What is none is named, and costs nothing else.
+func TestLockTraceparent(t *testing.T) {
+	_, addr := alone(t)
+	for _, tt := range []struct{ env, want, err string }{
+		{"", "", ""},
+		{"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", ""},
+		{"00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", "", "TRACEPARENT"},
+		{"00-00000000000000000000000000000000-b7ad6b7169203331-01", "", "TRACEPARENT"},
+		{"nonsense\x01", "", `TRACEPARENT "nonsense\x01" is not passed on`},
+	} {
+		t.Setenv("TRACEPARENT", tt.env)
+		holder := startLock(t, addr, "x", "--", "sh", "-c", `printf '%s\n' "$TRACEPARENT"; exec `+os.Args[0]+" why x --json")
+		code := holder.end()
+		first, rest, _ := strings.Cut(holder.out.String(), "\n")
+		var v struct {
+			Locks []struct{ Holder struct{ Trace string } }
+		}
+		if err := json.Unmarshal([]byte(rest), &v); err != nil || code != 0 || len(v.Locks) != 1 {
+			t.Fatalf("%q: exit %d, %v: %s%s", tt.env, code, err, holder.out.String(), holder.err.String())
+		}
+		if got := v.Locks[0].Holder.Trace; first != tt.env || got != tt.want || !strings.Contains(holder.err.String(), tt.err) || tt.err == "" && holder.err.Len() > 0 {
+			t.Errorf("%q: the command has %q, others see %q; %s", tt.env, first, got, holder.err.String())
+		}
 	}
 }
