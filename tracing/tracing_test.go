@@ -93,7 +93,7 @@ func span(t *testing.T, r *tracetest.SpanRecorder, name string) sdk.ReadOnlySpan
 func attributes(list []attribute.KeyValue) map[string]string {
 	m := make(map[string]string)
 	for _, a := range list {
-		m[string(a.Key)] = a.Value.Emit()
+		m[string(a.Key)] = a.Value.String()
 	}
 	return m
 }
