@@ -14,12 +14,16 @@ import (
 	"time"
 	"unicode"
 
+	"connectrpc.com/connect/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/conchlock/conch"
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/client"
 	"github.com/conchlock/conch/internal/command"
+	"github.com/conchlock/conch/internal/viewcodec"
+	conchv1 "github.com/conchlock/conch/proto/conch/v1"
+	"github.com/conchlock/conch/proto/conch/v1/conchv1connect"
 )
 
 // Names of what the command finds in its environment.
@@ -269,11 +273,47 @@ func (o *lockOptions) notAcquired(ctx context.Context, name string, err error) e
 	case ctx.Err() != nil:
 		return exitError{exitInterrupted, fmt.Errorf("interrupted while waiting for lock %q", name)}
 	case errors.Is(err, conch.ErrNotAcquired):
-		return exitError{o.codeNotAcquired, text}
+		return exitError{o.codeNotAcquired, fmt.Errorf("%w%s", text, o.inTheWay(ctx, name))}
 	case errors.Is(err, client.ErrNoPeer):
 		return exitError{exitNoPeer, text}
 	}
 	return exitError{o.codeNotAcquired, text}
+}
+
+// wayTime is how long a command that was not run may take to find out why.
+const wayTime = time.Second
+
+// inTheWay says, as the end of a sentence, who has the lock, if the peer on this machine
+// knows. (A peer of its own has said in its error for whom it waits.)
+func (o *lockOptions) inTheWay(ctx context.Context, name string) string {
+	if o.peer.Name != "" {
+		return ""
+	}
+	wire, err := o.local.dial()
+	if err != nil {
+		return ""
+	}
+	defer wire.Close()
+	ctx, cancel := context.WithTimeout(ctx, wayTime)
+	defer cancel()
+	answer, err := conchv1connect.NewViewsClient(connect.NewClient(wire)).Get(ctx, &conchv1.GetViewRequest{Lock: name})
+	if err != nil {
+		return ""
+	}
+	v := viewcodec.Decode(answer.GetView())
+	l := v.Lock(name)
+	words := []string{"; " + heldBy(&l, v.At)}
+	if l.Holder != nil && l.Holder.Label != "" {
+		words = append(words, l.Holder.Label)
+	}
+	var silent []string
+	for _, s := range v.Silent {
+		silent = append(silent, s.Peer)
+	}
+	if len(silent) > 0 {
+		words = append(words, "no answer from "+strings.Join(silent, ", "))
+	}
+	return strings.Join(words, "; ")
 }
 
 // end turns what became of the command into the exit code.

@@ -164,7 +164,7 @@ func TestLockNotAcquired(t *testing.T) {
 		if len(flags) == 4 {
 			want = 5
 		}
-		if code := r.end(); code != want || r.out.Len() > 0 || !strings.Contains(r.err.String(), "not acquired") {
+		if code := r.end(); code != want || r.out.Len() > 0 || !strings.Contains(r.err.String(), "not acquired") || !strings.Contains(r.err.String(), "; held at a for ") || !strings.Contains(r.err.String(), "process") {
 			t.Errorf("%v: exit %d, stdout %q, stderr %q", flags, code, r.out.String(), r.err.String())
 		}
 	}

@@ -82,21 +82,7 @@ func (l *waitLine) write(now time.Time) {
 // waitingFor says in a line what a wish waits for.
 func waitingFor(lock string, place int, l *view.Lock, now time.Time) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "waiting for %s: ", lock)
-	switch h := l.Holder; {
-	case h != nil:
-		fmt.Fprintf(&b, "held at %s for %s", h.Peer, age(now.Sub(h.Since)))
-		if h.Silent {
-			b.WriteString(", which does not answer")
-		}
-	case l.Lent != nil:
-		fmt.Fprintf(&b, "%s may hold it and does not answer, for another %s at most", l.Lent.Peer, age(l.Lent.Until.Sub(now)))
-	default:
-		b.WriteString("held by nobody")
-		if len(l.Waiters) > 0 && len(l.Waiters[0].WaitsFor) > 0 {
-			fmt.Fprintf(&b, ", an answer of %s is missing", strings.Join(l.Waiters[0].WaitsFor, ", "))
-		}
-	}
+	fmt.Fprintf(&b, "waiting for %s: %s", lock, heldBy(l, now))
 	if place > 0 {
 		fmt.Fprintf(&b, "; number %d of %d in the queue", place, len(l.Waiters)+l.More)
 	} else {
@@ -106,6 +92,21 @@ func waitingFor(lock string, place int, l *view.Lock, now time.Time) string {
 		b.WriteString("; by " + l.Holder.Label)
 	}
 	return b.String()
+}
+
+// heldBy says in a few words who has a lock.
+func heldBy(l *view.Lock, now time.Time) string {
+	switch h := l.Holder; {
+	case h != nil && h.Silent:
+		return fmt.Sprintf("held at %s for %s, which does not answer", h.Peer, age(now.Sub(h.Since)))
+	case h != nil:
+		return fmt.Sprintf("held at %s for %s", h.Peer, age(now.Sub(h.Since)))
+	case l.Lent != nil:
+		return fmt.Sprintf("%s may hold it and does not answer, for another %s at most", l.Lent.Peer, age(l.Lent.Until.Sub(now)))
+	case len(l.Waiters) > 0 && len(l.Waiters[0].WaitsFor) > 0:
+		return "held by nobody, an answer of " + strings.Join(l.Waiters[0].WaitsFor, ", ") + " is missing"
+	}
+	return "held by nobody"
 }
 
 // isTerminal says that somebody sees what is written.
