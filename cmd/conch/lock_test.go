@@ -228,6 +228,9 @@ func TestLockTakesPart(t *testing.T) {
 // A span in the environment is shown to those who ask who holds the lock, and the command
 // has it as it was. What is none is named, and costs nothing else.
 func TestLockTraceparent(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds; leave out -short")
+	}
 	_, addr := alone(t)
 	for _, tt := range []struct{ env, want, err string }{
 		{"", "", ""},

@@ -99,8 +99,12 @@ func TestAddressOfAnother(t *testing.T) {
 	a.hears("v", discovery.Forgotten)
 	other := start(t, "w", cluster("other"), bound(addr))
 	other.warned(`peer a at `+a.Addr(), `cluster "other"`, `cluster "test"`) // a has asked
-	if w := a.warnings(); len(w) > 0 {
-		t.Errorf("warned %q", w)
+	for _, w := range a.warnings() {
+		// A peer of a test beside this one may look for one of its own at a's port, which
+		// was that one's before: that is another matter.
+		if strings.Contains(w, addr) {
+			t.Errorf("warned %q", w)
+		}
 	}
 }
 
