@@ -350,17 +350,20 @@ func TestSlowReader(t *testing.T) {
 func TestFull(t *testing.T) {
 	near, far := sockets(t)
 	w := newWriter(far, time.Minute)
-	const n = 2000
-	body := make([]byte, 1000)
-	for i := range uint64(n) {
-		if err := w.write(answer, i+1, body); err != nil {
+	large := bytes.Repeat([]byte("0123456789"), 100_000) // the socket takes a part of it
+	bodies := [][]byte{large}
+	for range 2000 {
+		bodies = append(bodies, large[:1000])
+	}
+	for i, body := range bodies {
+		if err := w.write(answer, uint64(i), body); err != nil {
 			t.Fatal(err)
 		}
 	}
 	r := reader{in: bufio.NewReader(near), max: 1 << 20}
-	for i := range uint64(n) {
-		if f, err := r.next(); err != nil || f.id != i+1 || len(f.body) != len(body) {
-			t.Fatalf("frame %d: %d, %d bytes, %v", i+1, f.id, len(f.body), err)
+	for i, body := range bodies {
+		if f, err := r.next(); err != nil || f.id != uint64(i) || !bytes.Equal(f.body, body) {
+			t.Fatalf("frame %d: %d, %d bytes, %v", i, f.id, len(f.body), err)
 		}
 	}
 	if err := w.room(0); err != nil {
