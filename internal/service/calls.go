@@ -39,7 +39,7 @@ func (s *session) detach(w *wish, late bool) {
 	}
 	s.all.mu.Unlock()
 	if last {
-		w.giveBack(errGivenUp)
+		s.giveBack(w, errGivenUp)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -174,5 +175,32 @@ func TestLastCallGivesUp(t *testing.T) {
 	<-w.done
 	if w.err == nil {
 		t.Error("granted, though it was given up")
+	}
+}
+
+// A wish that is given up at the very moment it is granted leaves nothing held, whichever
+// of the two comes first.
+func TestGivenUpAsGranted(t *testing.T) {
+	peer := join(t)
+	all := newSessions(peer)
+	defer all.close()
+	for i := range 20_000 {
+		s, err := all.open(time.Hour, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		lock := fmt.Sprint("x", i%10)
+		if _, err := s.want("1", lock, locker.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		for began := time.Now(); time.Since(began) < time.Duration(i%400)*100*time.Nanosecond; {
+		}
+		s.end()
+		all.wishes.Wait()
+		for _, l := range peer.Status().Locks {
+			if l.Held || l.Waiters > 0 {
+				t.Fatalf("after %d: left behind: %+v", i, l)
+			}
+		}
 	}
 }

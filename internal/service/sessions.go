@@ -183,7 +183,7 @@ func (s *session) end() {
 	s.wishes = nil
 	s.all.mu.Unlock()
 	for _, w := range wishes {
-		w.giveBack(errEnded)
+		s.giveBack(w, errEnded)
 	}
 }
 
@@ -276,15 +276,15 @@ func (s *session) caller(id string) uint64 {
 	return 0
 }
 
-// giveBack ends a wish, or the hold it was granted.
-func (w *wish) giveBack(why error) {
+// giveBack ends a wish, or the hold it was granted. One of two unlocks a hold that is
+// granted at this very moment: all.mu says which came first.
+func (s *session) giveBack(w *wish, why error) {
+	s.all.mu.Lock()
 	w.cancel(why)
-	select {
-	case <-w.done:
-		if w.hold != nil {
-			w.hold.Unlock()
-		}
-	default: // wait sees to it
+	hold := w.hold
+	s.all.mu.Unlock()
+	if hold != nil { // else wait sees to it
+		hold.Unlock()
 	}
 }
 
@@ -298,7 +298,7 @@ func (s *session) cancelWish(id string) {
 	}
 	s.all.mu.Unlock()
 	if w != nil {
-		w.giveBack(errGivenUp)
+		s.giveBack(w, errGivenUp)
 		s.all.signal()
 	}
 }
