@@ -55,6 +55,12 @@ type child struct {
 // startChild starts a process in a role. Who started it calls finish.
 func startChild(b *testing.B, role string, env ...string) *child {
 	b.Helper()
+	return startOn(b, 0, role, env...)
+}
+
+// startOn starts it on a core of its own, the first is 1; on any if that is 0.
+func startOn(b *testing.B, core int, role string, env ...string) *child {
+	b.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(append(os.Environ(), childEnv+"="+role), env...)
 	cmd.Stderr = os.Stderr
@@ -66,7 +72,7 @@ func startChild(b *testing.B, role string, env ...string) *child {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := onCore(core, cmd.Start); err != nil {
 		b.Fatal(err)
 	}
 	return &child{cmd, in, bufio.NewReader(out)}

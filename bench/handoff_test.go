@@ -26,6 +26,39 @@ type peerTask struct {
 	Logged  bool
 	Counted bool
 	Entries int // how often it enters, as fast as it can
+	Inside  inside
+	Cores   bool // processes of one machine share a core, and those of another have another
+}
+
+// inside is what a peer does in the critical section.
+type inside string
+
+const (
+	nothing inside = "nothing"
+	works   inside = "works"
+	waits   inside = "waits"
+)
+
+// insideTime is for how long it does so.
+const insideTime = 200 * time.Microsecond
+
+// do does it.
+func (i inside) do() {
+	switch i {
+	case waits:
+		time.Sleep(insideTime)
+	case works:
+		for began := time.Now(); time.Since(began) < insideTime; {
+		}
+	}
+}
+
+// core is the one that a machine has for itself; 0 if it may use any.
+func (t *peerTask) core(machine int) int {
+	if t.Cores {
+		return machine + 1
+	}
+	return 0
 }
 
 // taskEnv has the task of a child whose role is peer.
@@ -71,8 +104,9 @@ func peerChild(in io.Reader, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		now := time.Now().UnixNano()
-		stays = append(stays, stay{task.Config.Name, hold.Token(), now, time.Now().UnixNano()})
+		enter := time.Now().UnixNano()
+		task.Inside.do()
+		stays = append(stays, stay{task.Config.Name, hold.Token(), enter, time.Now().UnixNano()})
 		if err := hold.Unlock(); err != nil {
 			return err
 		}
@@ -95,14 +129,20 @@ func joinOrAsk(ctx context.Context, config conch.Config) (interface {
 	return conch.Join(ctx, config)
 }
 
-// startPeer starts a peerChild.
-func startPeer(b *testing.B, task peerTask) *child {
+// startPeer starts a peerChild, at a machine of several, the first is 0.
+func startPeer(b *testing.B, machine int, task peerTask, env ...string) *child {
 	b.Helper()
-	text, err := json.Marshal(task)
+	return startOn(b, task.core(machine), "peer", append(env, task.env(b))...)
+}
+
+// env is the task as it is handed to a child.
+func (t *peerTask) env(b *testing.B) string {
+	b.Helper()
+	text, err := json.Marshal(t)
 	if err != nil {
 		b.Fatal(err)
 	}
-	return startChild(b, "peer", taskEnv+"="+string(text))
+	return taskEnv + "=" + string(text)
 }
 
 // compete runs peers as processes that fight for one lock, and returns all their
@@ -113,7 +153,7 @@ func compete(b *testing.B, peers int, task peerTask) []stay {
 	var processes []*child
 	for i := range peers {
 		task.Config.Name = string(rune('a' + i))
-		processes = append(processes, startPeer(b, task))
+		processes = append(processes, startPeer(b, i, task))
 	}
 	return race(b, processes)
 }
@@ -256,9 +296,9 @@ func benchmarkFirst(b *testing.B, config conch.Config) {
 	floorWay := measureFloor(b, roundTrip)
 	config.Peers = loopback(b, 3)
 	var others []*child
-	for _, name := range []string{"b", "c"} {
+	for i, name := range []string{"b", "c"} {
 		config.Name = name
-		others = append(others, startPeer(b, peerTask{Config: config}))
+		others = append(others, startPeer(b, i+1, peerTask{Config: config}))
 	}
 	config.Name = "a"
 	peer, err := conch.Join(b.Context(), config)

@@ -72,14 +72,10 @@ func servedChild(in io.Reader, out io.Writer) error {
 	return err
 }
 
-// startServed starts a servedChild that ends with the benchmark.
-func startServed(b *testing.B, config conch.Config) (addr string) {
+// startServed starts a servedChild that ends with the benchmark, at a machine of several.
+func startServed(b *testing.B, machine int, task peerTask) (addr string) {
 	b.Helper()
-	text, err := json.Marshal(peerTask{Config: config})
-	if err != nil {
-		b.Fatal(err)
-	}
-	c := startChild(b, "served", taskEnv+"="+string(text))
+	c := startOn(b, task.core(machine), "served", task.env(b))
 	b.Cleanup(func() { c.finish(b) })
 	return c.line(b)
 }
@@ -100,7 +96,7 @@ func emptyCall(t connect.Transport) func() error {
 // machine, in another process; the two calls of it alone; and an empty call over
 // HTTP/2, in turns, so that all have the same weather.
 func BenchmarkServed(b *testing.B) {
-	addr := startServed(b, conch.Config{Name: "a", Peers: loopback(b, 1)})
+	addr := startServed(b, 0, peerTask{Config: conch.Config{Name: "a", Peers: loopback(b, 1)}})
 	wire, err := local.Dial(addr)
 	if err != nil {
 		b.Fatal(err)
@@ -263,28 +259,36 @@ const askEnv = "CONCH_BENCH_ASK"
 
 // BenchmarkServedHandoff is BenchmarkHandoff for programs that ask the peer of their
 // machine: from one program's Unlock to the return of another one's Lock at another
-// peer, all in processes of their own. In the same run it measures the peers' own
-// handoff, and one way of a bare unix socket and of a stream of gRPC.
+// peer, all in processes of their own. Either they share all cores, or each machine,
+// a peer and its program, has one. In the same run it measures the peers' own handoff
+// with the same cores, and one way of a bare unix socket and of a stream of gRPC.
 func BenchmarkServedHandoff(b *testing.B) {
-	entries := b.N + 100
+	for _, cores := range []bool{false, true} {
+		for _, inside := range []inside{nothing, works, waits} {
+			name := map[bool]string{false: "shared", true: "own"}[cores]
+			b.Run(fmt.Sprintf("cores=%s/inside=%s", name, inside), func(b *testing.B) {
+				if cores && runtime.NumCPU() < 2 {
+					b.Skip("two machines need two cores")
+				}
+				benchmarkServedHandoff(b, peerTask{Entries: b.N + 100, Inside: inside, Cores: cores})
+			})
+		}
+	}
+}
+
+func benchmarkServedHandoff(b *testing.B, task peerTask) {
 	plain, stream := socket(b), floor(b)
 	socketWay, streamWay := measureFloor(b, plain), measureFloor(b, stream)
-	own := handoffs(b, compete(b, 2, peerTask{Entries: entries}))
+	own := handoffs(b, compete(b, 2, task))
 	peers := loopback(b, 2)
-	var addrs []string
-	for _, name := range []string{"a", "b"} {
-		addrs = append(addrs, startServed(b, conch.Config{Name: name, Peers: peers}))
-	}
 	var programs []*child
-	for i, addr := range addrs {
-		text, err := json.Marshal(peerTask{Config: conch.Config{Name: string(rune('a' + i))}, Entries: entries})
-		if err != nil {
-			b.Fatal(err)
-		}
-		programs = append(programs, startChild(b, "peer", taskEnv+"="+string(text), askEnv+"="+addr))
+	for machine, name := range []string{"a", "b"} {
+		task.Config = conch.Config{Name: name, Peers: peers}
+		addr := startServed(b, machine, task)
+		programs = append(programs, startPeer(b, machine, task, askEnv+"="+addr))
 	}
 	asked := handoffs(b, race(b, programs))
-	own = append(own, handoffs(b, compete(b, 2, peerTask{Entries: entries}))...)
+	own = append(own, handoffs(b, compete(b, 2, task))...)
 	socketWay, streamWay = append(socketWay, measureFloor(b, plain)...), append(streamWay, measureFloor(b, stream)...)
 	b.ReportMetric(0, "ns/op")
 	asked.report(b, "")

@@ -146,7 +146,8 @@ func until(l *conchv1.Lease) algo.Instant {
 
 // hold takes over a lease that was granted.
 func (s *session) hold(ctx context.Context, l *conchv1.Lease) (*hold, error) {
-	h := &hold{s: s, lock: l.GetLock(), token: algo.Token(l.GetToken()), since: clock.Now(), deadline: until(l), asked: make(chan struct{})}
+	now := clock.Now()
+	h := &hold{s: s, lock: l.GetLock(), token: algo.Token(l.GetToken()), since: now, deadline: until(l), asked: make(chan struct{})}
 	h.ctx, h.end = context.WithCancelCause(context.Background())
 	s.mu.Lock()
 	if s.ended {
@@ -154,10 +155,10 @@ func (s *session) hold(ctx context.Context, l *conchv1.Lease) (*hold, error) {
 		return nil, errSession
 	}
 	s.holds[h] = true
-	now := clock.Now()
-	h.term = h.deadline.Sub(now)
+	term := h.deadline.Sub(now)
+	h.term = term
 	h.timer = time.AfterFunc(time.Hour, h.look)
-	soon := s.wakes <= now || now.Add(h.term/3) < s.wakes
+	soon := s.wakes <= now || now.Add(term/3) < s.wakes
 	s.mu.Unlock()
 	if soon {
 		select {
@@ -165,7 +166,7 @@ func (s *session) hold(ctx context.Context, l *conchv1.Lease) (*hold, error) {
 		default:
 		}
 	}
-	if now := clock.Now(); now.Sub(algo.Instant(l.GetAskedNs())) > 10*h.deadline.Sub(now) {
+	if now.Sub(algo.Instant(l.GetAskedNs())) > 10*term {
 		// The wait was long, and what counts from its beginning is inexact.
 		if err := s.refresh(ctx); err != nil && ctx.Err() != nil {
 			h.drop(context.Cause(ctx))

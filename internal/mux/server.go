@@ -17,7 +17,7 @@ type Limits struct {
 	Calls   int           // of one connection, not answered yet
 	Pending int           // bytes of answers that the client does not read; then no more calls are taken up
 	Arrive  time.Duration // for a frame that has begun
-	Silence time.Duration // after which a client is asked whether it runs, which it has to answer in as long; likewise, for the client to read
+	Silence time.Duration // after which, or half of which, a client is asked whether it runs, which it has to answer in as long; likewise, for the client to read
 	Close   time.Duration // for what is pending at the end
 	Busy    uint32        // code of the failure of a call too many
 	Broken  uint32        // and of a connection on which something is not as described
@@ -49,7 +49,8 @@ type served struct {
 	server *Server
 	in     reader
 	out    *writer
-	asked  bool // whether the client runs, and it has said nothing since
+	asked  bool      // whether the client runs, and it has said nothing since
+	until  time.Time // when reading ends, if nothing comes
 
 	mu    sync.Mutex
 	ended bool
@@ -154,7 +155,11 @@ func (c *served) wrong(format string, args ...any) error {
 func (c *served) await() error {
 	conn, limits := c.out.conn, &c.server.limits
 	for c.in.in.Buffered() == 0 {
-		conn.SetReadDeadline(time.Now().Add(limits.Silence))
+		// Not anew for each frame: half of the time that is allowed will do, too.
+		if now := time.Now(); c.until.Sub(now) < limits.Silence/2 {
+			c.until = now.Add(limits.Silence)
+			conn.SetReadDeadline(c.until)
+		}
 		if c.server.isClosed() { // Close may have set a deadline before
 			return errEnd
 		}
@@ -174,6 +179,7 @@ func (c *served) await() error {
 	if c.in.whole() {
 		return nil
 	}
+	c.until = time.Time{}
 	conn.SetReadDeadline(time.Now().Add(limits.Arrive))
 	if c.server.isClosed() {
 		return errEnd

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/algo"
+	"github.com/conchlock/conch/internal/clock"
 	conchv1 "github.com/conchlock/conch/proto/conch/v1"
 )
 
@@ -27,12 +29,11 @@ func (s *session) attach(w *wish) {
 
 // detach ends the call. A call whose time is over gives the wish up, unless another
 // still waits for it, or the client knows already that it was granted.
-func (s *session) detach(w *wish, late bool) {
+func (s *session) detach(w *wish, late bool, now algo.Instant) {
 	s.all.mu.Lock()
 	w.calls--
-	if s.attached--; !s.ended {
-		s.live()
-	}
+	s.attached--
+	s.live(now)
 	last := late && w.calls == 0 && w.told == 0 && s.wishes[w.id] == w
 	if last {
 		delete(s.wishes, w.id)
@@ -86,9 +87,9 @@ func (c *call) finish(why error) {
 		c.timer.Stop()
 	}
 	var answer *conchv1.AcquireResponse
+	now := clock.Now()
 	if why == nil {
-		c.s.touch()
-		granted, told := c.s.lease(c.w)
+		granted, told := c.s.lease(c.w, now)
 		switch {
 		case told:
 			answer = &conchv1.AcquireResponse{Lease: granted.proto()}
@@ -98,6 +99,6 @@ func (c *call) finish(why error) {
 			why = errGivenUp
 		}
 	}
-	c.s.detach(c.w, errors.Is(why, conch.ErrNotAcquired)) // after what is told of it
+	c.s.detach(c.w, errors.Is(why, conch.ErrNotAcquired), now) // after what is told of it
 	c.answer(answer, refuse(why))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"time"
 
@@ -29,17 +30,17 @@ const (
 type direct struct {
 	*mux.Server
 	locks *locks
-	calls *connect.Server
-	unary map[string]bool // the procedures
+	unary map[string]func(request []byte) (answer proto.Message, err error)
 }
 
-func newDirect(l *locks, calls *connect.Server) *direct {
-	d := &direct{locks: l, calls: calls, unary: make(map[string]bool)}
-	for spec := range calls.Specs() {
-		if spec.StreamType == connect.StreamTypeUnary && strings.HasPrefix(spec.Procedure, "/"+conchv1connect.LocksName+"/") {
-			d.unary[spec.Procedure] = true
-		}
-	}
+func newDirect(l *locks) *direct {
+	d := &direct{locks: l, unary: map[string]func([]byte) (proto.Message, error){
+		conchv1connect.LocksOpenProcedure:      unary[conchv1.OpenRequest](l.Open),
+		conchv1connect.LocksKeepAliveProcedure: unary[conchv1.KeepAliveRequest](l.KeepAlive),
+		conchv1connect.LocksCloseProcedure:     unary[conchv1.CloseRequest](l.Close),
+		conchv1connect.LocksCancelProcedure:    unary[conchv1.CancelRequest](l.Cancel),
+		conchv1connect.LocksReleaseProcedure:   unary[conchv1.ReleaseRequest](l.Release),
+	}}
 	d.Server = mux.NewServer(d.call, mux.Limits{
 		Request: maxMessage, Calls: maxCalls, Pending: maxPending,
 		Arrive: arriveTime, Silence: silenceTime, Close: drainTime,
@@ -85,13 +86,38 @@ func (d *direct) call(c *mux.Call, procedure string, request []byte) {
 		c.Gone(func() { leave(context.Canceled) })
 		return
 	}
-	if !d.unary[procedure] {
+	handle := d.unary[procedure]
+	if handle == nil {
 		c.Fail(&mux.Failure{Code: uint32(connect.CodeUnimplemented), Message: "this peer does not know the call " + procedure})
 		return
 	}
-	x := &exchange{request: request}
-	err := d.calls.Call(context.Background(), procedure, nil, x)
-	respond(c, x.answer, err)
+	answer, err := handle(request)
+	if procedure == conchv1connect.LocksReleaseProcedure {
+		yield()
+	}
+	respond(c, answer, err)
+}
+
+// yield lets the links' writers go first: so the lock is on its way to the next peer
+// before its last holder is woken up, which needs a core, too. gRPC's writer yields once
+// itself, to gather more; hence twice.
+func yield() {
+	runtime.Gosched()
+	runtime.Gosched()
+}
+
+// unary makes of a handler one of bytes.
+func unary[R any, M interface {
+	*R
+	proto.Message
+}, A proto.Message](handle func(context.Context, M) (A, error)) func([]byte) (proto.Message, error) {
+	return func(request []byte) (proto.Message, error) {
+		var r M = new(R)
+		if err := proto.Unmarshal(request, r); err != nil {
+			return nil, unreadable(err)
+		}
+		return handle(context.Background(), r)
+	}
 }
 
 func unreadable(err error) error { return invalid("unmarshal message: %v", err) }
@@ -118,32 +144,4 @@ func asFailure(err error) *mux.Failure {
 		f.Message = known.Message()
 	}
 	return f
-}
-
-// exchange is one unary call, as a handler sees it.
-type exchange struct {
-	request []byte
-	answer  proto.Message
-}
-
-// Receive implements connect.ServerStream.
-func (x *exchange) Receive(msg any) error {
-	if x.request == nil {
-		return io.EOF
-	}
-	err := proto.Unmarshal(x.request, msg.(proto.Message))
-	x.request = nil
-	if err != nil {
-		return unreadable(err)
-	}
-	return nil
-}
-
-// SendHeaders implements connect.ServerStream.
-func (x *exchange) SendHeaders() error { return nil }
-
-// Send implements connect.ServerStream.
-func (x *exchange) Send(msg any) error {
-	x.answer = msg.(proto.Message)
-	return nil
 }

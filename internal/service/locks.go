@@ -105,7 +105,7 @@ func (x lease) proto() *conchv1.Lease {
 
 // Close implements conchv1connect.LocksHandler.
 func (l *locks) Close(_ context.Context, r *conchv1.CloseRequest) (*conchv1.CloseResponse, error) {
-	if s, err := l.sessions.leaving(r.GetSession(), 0); err == nil {
+	if s, err := l.sessions.leaving(r.GetSession()); err == nil {
 		s.end()
 	}
 	return &conchv1.CloseResponse{}, nil // one that has ended before is closed
@@ -180,7 +180,7 @@ func checkAcquire(r *conchv1.AcquireRequest) error {
 
 // Cancel implements conchv1connect.LocksHandler.
 func (l *locks) Cancel(_ context.Context, r *conchv1.CancelRequest) (*conchv1.CancelResponse, error) {
-	s, err := l.sessions.leaving(r.GetSession(), 0)
+	s, err := l.sessions.leaving(r.GetSession())
 	if err != nil {
 		return nil, refuse(err)
 	}
@@ -190,7 +190,7 @@ func (l *locks) Cancel(_ context.Context, r *conchv1.CancelRequest) (*conchv1.Ca
 
 // Release implements conchv1connect.LocksHandler.
 func (l *locks) Release(_ context.Context, r *conchv1.ReleaseRequest) (*conchv1.ReleaseResponse, error) {
-	s, err := l.sessions.leaving(r.GetSession(), 0)
+	s, err := l.sessions.leaving(r.GetSession())
 	if err != nil {
 		return nil, refuse(err)
 	}

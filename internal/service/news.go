@@ -17,7 +17,7 @@ type news struct {
 
 // Watch implements conchv1connect.LocksHandler.
 func (l *locks) Watch(ctx context.Context, r *conchv1.WatchSessionRequest, stream conchv1connect.LocksWatchServerStream) error {
-	s, err := l.sessions.leaving(r.GetSession(), 0)
+	s, err := l.sessions.leaving(r.GetSession())
 	if err != nil {
 		return refuse(err)
 	}

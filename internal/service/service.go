@@ -64,7 +64,7 @@ func New(peer *conch.Peer) *Server {
 	conchv1connect.RegisterViewsHandler(calls, &views{peer: peer, sessions: s.sessions, ctx: s.ctx})
 	(&health{peer: peer.Done(), done: s.ctx.Done()}).register(calls)
 	grpcreflect.Register(calls)
-	s.direct = newDirect(locks, calls)
+	s.direct = newDirect(locks)
 	routes := http.NewServeMux()
 	connecthttp.Mount(routes, calls, connecthttp.WithReadMaxBytes(maxMessage))
 	routes.Handle(mux.Path, s.direct)

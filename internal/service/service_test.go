@@ -18,6 +18,7 @@ import (
 	"connectrpc.com/connect/v2"
 
 	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/internal/clock"
 	"github.com/conchlock/conch/internal/local"
 	"github.com/conchlock/conch/internal/locker"
 	"github.com/conchlock/conch/proto/conch/v1/conchv1connect"
@@ -165,7 +166,7 @@ func TestLastCallGivesUp(t *testing.T) {
 		}
 	}
 	for i, c := range []struct{ late, there bool }{{true, true}, {false, true}, {true, false}} {
-		s.detach(w, c.late)
+		s.detach(w, c.late, clock.Now())
 		all.mu.Lock()
 		if there := s.wishes["1"] == w; there != c.there {
 			t.Errorf("after call %d of 3: there %v, want %v", i+1, there, c.there)

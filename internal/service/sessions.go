@@ -100,7 +100,7 @@ func (a *sessions) open(ttl time.Duration, label string) (*session, error) {
 	}
 	a.byID[s.id] = s
 	s.timer = time.AfterFunc(ttl, s.expire)
-	s.live()
+	s.live(clock.Now())
 	return s, nil
 }
 
@@ -108,43 +108,37 @@ func (a *sessions) open(ttl time.Duration, label string) (*session, error) {
 // to close, clients hear that theirs has ended.
 func (a *sessions) find(id string, asked int64) (*session, error) {
 	a.mu.Lock()
-	closed := a.closed
-	a.mu.Unlock()
-	if closed {
+	defer a.mu.Unlock()
+	if a.closed {
 		return nil, errNoSession
 	}
-	return a.leaving(id, asked)
+	return a.lookup(id, asked)
 }
 
 // leaving does so for who gives something back, which is heard until the end.
-func (a *sessions) leaving(id string, asked int64) (*session, error) {
+func (a *sessions) leaving(id string) (*session, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	return a.lookup(id, 0)
+}
+
+// lookup is find. a.mu is held.
+func (a *sessions) lookup(id string, asked int64) (*session, error) {
+	now := clock.Now()
 	s := a.byID[id]
-	if s == nil || s.over() {
+	if s == nil || s.over(now) {
 		return nil, errNoSession
 	}
-	s.live()
+	s.live(now)
 	if asked != 0 {
-		s.asked, s.got = asked, clock.Now()
+		s.asked, s.got = asked, now
 	}
 	return s, nil
 }
 
-// live takes note of a sign of life. all.mu is held.
-func (s *session) live() {
-	s.expires = clock.Now().Add(algo.Duration(s.ttl))
-	s.timer.Reset(s.ttl)
-}
-
-// touch takes note of a sign of life.
-func (s *session) touch() {
-	s.all.mu.Lock()
-	defer s.all.mu.Unlock()
-	if !s.ended {
-		s.live()
-	}
-}
+// live takes note of a sign of life. The timer is not set again for each: when it
+// fires, it sees how long there is still to go. all.mu is held.
+func (s *session) live(now algo.Instant) { s.expires = now.Add(algo.Duration(s.ttl)) }
 
 // isClosed says that no client is told of a lease any more.
 func (a *sessions) isClosed() bool {
@@ -155,14 +149,21 @@ func (a *sessions) isClosed() bool {
 
 // over says that the session's time is over, though its timer may be late. all.mu is
 // held.
-func (s *session) over() bool { return s.ended || s.attached == 0 && s.expires <= clock.Now() }
+func (s *session) over(now algo.Instant) bool {
+	return s.ended || s.attached == 0 && s.expires <= now
+}
 
 // expire ends the session if it has shown no sign of life for its TTL.
 func (s *session) expire() {
 	s.all.mu.Lock()
-	over := s.over()
-	if !over && s.attached == 0 { // else the last call that leaves sets it
-		s.timer.Reset(max(time.Millisecond, time.Duration(s.expires.Sub(clock.Now()))))
+	now := clock.Now()
+	over := s.over(now)
+	if !over {
+		left := time.Duration(s.expires.Sub(now))
+		if s.attached > 0 {
+			left = s.ttl // it lives at least as long once the last call has left
+		}
+		s.timer.Reset(max(time.Millisecond, left))
 	}
 	s.all.mu.Unlock()
 	if over {
@@ -370,7 +371,7 @@ func (s *session) leases() (list []lease, ended []*wish) {
 	s.all.mu.Unlock()
 	for _, w := range holds {
 		if w.hold.Context().Err() == nil {
-			if l, told := s.lease(w); told {
+			if l, told := s.lease(w, clock.Now()); told {
 				list = append(list, l)
 			}
 			continue
@@ -383,10 +384,10 @@ func (s *session) leases() (list []lease, ended []*wish) {
 	return list, ended
 }
 
-// lease says how long one hold lasts: until its own lease ends, or the session's. It is
-// false if that is not to be told any more.
-func (s *session) lease(w *wish) (lease, bool) {
-	now := clock.Now() // before the wall clock: a pause in between makes the lease shorter, not longer
+// lease says how long one hold lasts: until its own lease ends, or the session's, which
+// lives while a call is under way. It is false if that is not to be told any more. Now
+// was read just before: a pause since then makes the lease shorter, not longer.
+func (s *session) lease(w *wish, now algo.Instant) (lease, bool) {
 	at := time.Now()
 	end := algo.Never
 	if deadline := w.hold.Deadline(); !deadline.IsZero() {
@@ -396,6 +397,9 @@ func (s *session) lease(w *wish) (lease, bool) {
 	defer s.all.mu.Unlock()
 	if s.all.closed || s.wishes[w.id] != w { // it may have been given up in this moment
 		return lease{}, false
+	}
+	if s.attached > 0 {
+		s.live(now)
 	}
 	asked, got, until := s.asked, s.got, min(end, s.expires)
 	if asked == 0 {
