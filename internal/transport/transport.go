@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
 	"github.com/conchlock/conch/algo"
@@ -91,20 +92,27 @@ func New(cfg Config) (*Transport, error) {
 		return nil, fmt.Errorf("cannot listen on %s: %w", cfg.Listen, cause(err))
 	}
 	t.listener = newListener(tcp)
-	t.server = grpc.NewServer(
-		grpc.MaxRecvMsgSize(maxFrame),
-		grpc.MaxSendMsgSize(maxFrame),
-		grpc.ConnectionTimeout(handshakeTime),
-		grpc.WaitForHandlers(true),
-		grpc.StaticStreamWindowSize(window),
-		grpc.StaticConnWindowSize(window),
-	)
+	t.server = newServer(cfg.TTL)
 	wire.RegisterPeersServer(t.server, &server{links: links})
 	t.views = newViews(cfg, links.Located)
 	wire.RegisterViewsServer(t.server, viewsServer{Views: t.views})
 	grpc_health_v1.RegisterHealthServer(t.server, health.NewServer())
 	reflection.Register(t.server)
 	return t, nil
+}
+
+// newServer returns a server that hangs up on whoever does not answer for two TTLs. Links
+// find that out by their beats; this is for those who look at locks, and vanish.
+func newServer(ttl time.Duration) *grpc.Server {
+	return grpc.NewServer(
+		grpc.MaxRecvMsgSize(maxFrame),
+		grpc.MaxSendMsgSize(maxFrame),
+		grpc.ConnectionTimeout(handshakeTime),
+		grpc.WaitForHandlers(true),
+		grpc.StaticStreamWindowSize(window),
+		grpc.StaticConnWindowSize(window),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: max(ttl, time.Second), Timeout: max(ttl, time.Second)}),
+	)
 }
 
 func linkConfig(cfg Config) link.Config {

@@ -3,12 +3,16 @@ package transport
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/conchlock/conch/algo"
@@ -104,6 +108,58 @@ func TestViewsOverNetwork(t *testing.T) {
 	}
 	if len(from.conns) != 0 {
 		t.Errorf("%d connections are left", len(from.conns))
+	}
+}
+
+// Who looks at locks and vanishes, without a word, does not keep its place.
+func TestFollowerVanishes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newViews(Config{Self: "b", Cluster: "one"}, nil)
+		v.Answer(&sights{report: full()})
+		server, listener := newServer(5*time.Second), bufconn.Listen(1<<16)
+		wire.RegisterViewsServer(server, viewsServer{Views: v})
+		go server.Serve(listener)
+		gone := make(chan struct{})
+		conn, err := grpc.NewClient("passthrough:///b", append(dialOptions(), grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
+			c, err := listener.Dial()
+			return &vanishing{Conn: c, gone: gone}, err
+		}))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream, err := wire.NewViewsClient(conn).Watch(t.Context(), &wire.WatchRequest{Party: &wire.Party{Cluster: "one", To: "b"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stream.Recv(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if n := v.followers.Load(); n != 1 {
+			t.Errorf("%d followers, while one answers", n)
+		}
+		close(gone)
+		time.Sleep(11 * time.Second)
+		if n := v.followers.Load(); n != 0 {
+			t.Errorf("%d followers, though it has vanished", n)
+		}
+		conn.Close()
+		server.Stop()
+	})
+}
+
+// vanishing is a connection of a machine that is gone at some time.
+type vanishing struct {
+	net.Conn
+	gone chan struct{}
+}
+
+func (c *vanishing) Write(b []byte) (int, error) {
+	select {
+	case <-c.gone:
+		return len(b), nil
+	default:
+		return c.Conn.Write(b)
 	}
 }
 
