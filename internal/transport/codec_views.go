@@ -5,19 +5,35 @@ import (
 	"time"
 	"unicode"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/internal/board"
 	"github.com/conchlock/conch/internal/node"
 	"github.com/conchlock/conch/internal/transport/wire"
 )
 
+// maxReport bounds a report, in bytes: it has to fit into a message, with all names as
+// long as they may be.
+const maxReport = maxFrame - 4096
+
+// encodeReport leaves out the locks for which there is no room.
 func encodeReport(r *board.Report) *wire.Report {
 	to := &wire.Report{More: uint32(r.More)}
+	room := maxReport
 	for i := range r.Locks {
-		to.Locks = append(to.Locks, encodeSight(&r.Locks[i]))
+		s := encodeSight(&r.Locks[i])
+		if room -= proto.Size(s) + sightHead; room < 0 {
+			to.More += uint32(len(r.Locks) - i)
+			break
+		}
+		to.Locks = append(to.Locks, s)
 	}
 	return to
 }
+
+// sightHead is what comes before a lock in a report, at most: a tag and a length.
+const sightHead = 6
 
 func encodeSight(s *node.Sight) *wire.Sight {
 	to := &wire.Sight{Lock: s.Name, More: uint32(s.More), Stamp: uint64(s.Stamp), LentTo: string(s.LentTo), LentNs: int64(s.LentFor)}

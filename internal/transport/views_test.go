@@ -61,6 +61,27 @@ func TestReportCodec(t *testing.T) {
 	}
 }
 
+// A report that is too large for a message tells of as many locks as there is room for.
+func TestReportFits(t *testing.T) {
+	var r board.Report
+	names := make([]algo.PeerName, 60)
+	for i := range names {
+		names[i] = algo.PeerName(fmt.Sprintf("%0200d", i))
+	}
+	for i := range 1000 {
+		r.Locks = append(r.Locks, node.Sight{Name: fmt.Sprint(i), WaitsFor: names})
+	}
+	to := encodeReport(&r)
+	n := len(to.Locks)
+	if got := int(to.More) + n; n == 0 || n == 1000 || got != 1000 {
+		t.Errorf("%d locks are told, %d more", n, to.More)
+	}
+	next := proto.Size(encodeSight(&r.Locks[n]))
+	if size := proto.Size(to); size > maxReport || size < maxReport-2*next {
+		t.Errorf("%d bytes, of %d", size, maxReport)
+	}
+}
+
 // Views cross the network; who is not meant, or not ready, or older, says so.
 func TestViewsOverNetwork(t *testing.T) {
 	to, err := New(Config{Self: "b", Incarnation: 1, Listen: "127.0.0.1:0", Cluster: "one", TTL: time.Second})
