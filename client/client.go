@@ -252,6 +252,7 @@ func (c *Client) attempt(ctx context.Context, lock string, o locker.Options) (*h
 		if err == nil {
 			return s.hold(ctx, answer.GetLease())
 		}
+		s.notice(err)
 		if ctx.Err() != nil || !temporary(err) || s.over() {
 			s.cancelWish(w.RequestId)
 			return nil, err

@@ -97,11 +97,8 @@ func (s *session) refresh(ctx context.Context) error {
 	defer cancel()
 	asked := clock.Now()
 	answer, err := s.c.calls.KeepAlive(ctx, &conchv1.KeepAliveRequest{Session: s.id, AskedNs: int64(asked)})
-	if connect.CodeOf(err) == connect.CodeNotFound {
-		s.c.forget(s)
-		s.lose(fmt.Errorf("%w: the peer has ended the session: it heard nothing for %s, is about to end, or was started again", conch.ErrLost, s.ttl))
-	}
 	if err != nil {
+		s.notice(err)
 		return err
 	}
 	leases := make(map[algo.Token]map[string]*conchv1.Lease, len(answer.GetLeases()))
@@ -125,6 +122,14 @@ func (s *session) refresh(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// notice ends the session if an error says that the peer does not know it any more.
+func (s *session) notice(err error) {
+	if connect.CodeOf(err) == connect.CodeNotFound {
+		s.c.forget(s)
+		s.lose(fmt.Errorf("%w: the peer has ended the session: it heard nothing for %s, is about to end, or was started again", conch.ErrLost, s.ttl))
+	}
 }
 
 // lost takes note of why the peer says that a hold has ended. s.mu is held.

@@ -21,6 +21,7 @@ import (
 	"github.com/conchlock/conch/internal/clock"
 	"github.com/conchlock/conch/internal/local"
 	"github.com/conchlock/conch/internal/mux"
+	"github.com/conchlock/conch/internal/service"
 	conchv1 "github.com/conchlock/conch/proto/conch/v1"
 	"github.com/conchlock/conch/proto/conch/v1/conchv1connect"
 )
@@ -448,5 +449,31 @@ func TestPeerCloses(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// A lock is to be had as soon as the peer serves again, though the session is a new one:
+// not only at the next sign of life.
+func TestPeerStartsAgain(t *testing.T) {
+	peers, servers, addrs := serving(t, 1, time.Second)
+	c := dial(t, client.Config{Addr: addrs[0], TTL: time.Hour})
+	if err := servers[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := local.ListenUnix(strings.TrimPrefix(addrs[0], "unix:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := service.New(peers[0])
+	again.Serve(l)
+	t.Cleanup(func() { again.Close() })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	hold, err := c.Mutex("x").Lock(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hold.Unlock(); err != nil {
+		t.Error(err)
 	}
 }
