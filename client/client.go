@@ -246,13 +246,15 @@ func (c *Client) attempt(ctx context.Context, lock string, o locker.Options) (*h
 	}
 	w := &conchv1.AcquireRequest{Session: s.id, RequestId: rand.Text(), Lock: lock, Try: o.Try, Label: o.Label, Trace: o.Trace}
 	defer o.Progress.Report(func(ctx context.Context) { c.progress(ctx, w, o.Progress) })()
+	again := "" // its id, if it was asked for more than once
 	for pause := retryMin; ; pause = min(2*pause, retryMax) {
 		w.AskedNs = int64(clock.Now())
 		answer, err := c.calls.Acquire(ctx, w)
 		if err == nil {
-			return s.hold(ctx, answer.GetLease())
+			return s.hold(ctx, answer.GetLease(), again)
 		}
 		s.notice(err)
+		again = w.RequestId
 		if ctx.Err() != nil || !temporary(err) || s.over() {
 			s.cancelWish(w.RequestId)
 			return nil, err

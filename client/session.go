@@ -149,9 +149,9 @@ func until(l *conchv1.Lease) algo.Instant {
 	return algo.Instant(l.GetAskedNs()).Add(length - slack(length))
 }
 
-// hold takes over a lease that was granted.
-func (s *session) hold(ctx context.Context, l *conchv1.Lease) (*hold, error) {
-	h := &hold{s: s, lock: l.GetLock(), token: algo.Token(l.GetToken()), since: clock.Now(), deadline: until(l), asked: make(chan struct{})}
+// hold takes over a lease that was granted, to a wish that was asked for again if it is named.
+func (s *session) hold(ctx context.Context, l *conchv1.Lease, again string) (*hold, error) {
+	h := &hold{s: s, lock: l.GetLock(), token: algo.Token(l.GetToken()), again: again, since: clock.Now(), deadline: until(l), asked: make(chan struct{})}
 	h.ctx, h.end = context.WithCancelCause(context.Background())
 	s.mu.Lock()
 	if s.ended {
@@ -261,6 +261,7 @@ type hold struct {
 	s     *session
 	lock  string
 	token algo.Token
+	again string       // its wish, if that was asked for more than once
 	since algo.Instant // when it was told
 	ctx   context.Context
 	end   context.CancelCauseFunc
@@ -330,12 +331,17 @@ func (h *hold) cause() error {
 	return h.why
 }
 
-// drop ends it, and tells the peer.
+// drop ends it, and tells the peer. A wish that was asked for again is given up for good: a
+// call of it that the peer has not taken up yet would be granted to nobody.
 func (h *hold) drop(why error) {
 	h.s.mu.Lock()
 	h.finish(why)
 	delete(h.s.holds, h)
 	h.s.mu.Unlock()
+	if h.again != "" {
+		h.s.cancelWish(h.again)
+		return
+	}
 	h.s.c.tell(h.s, func(ctx context.Context) error {
 		_, err := h.s.c.calls.Release(ctx, &conchv1.ReleaseRequest{Session: h.s.id, Lock: h.lock, Token: uint64(h.token)})
 		return err

@@ -230,6 +230,39 @@ type proxy struct {
 	tries int  // while it was shut
 	older bool // the peer behind it knows no short way
 	asked bool // for the short way
+	late  *late
+}
+
+// late is the next thing that a program says over a connection which breaks then, and that
+// the peer hears of later.
+type late struct {
+	said  chan struct{} // closed when it was said
+	goOn  chan struct{} // closed when the peer may hear of it
+	heard chan struct{} // closed when it has
+}
+
+// forward is where a proxy's program speaks to its peer.
+type forward struct {
+	p         *proxy
+	near, far net.Conn
+}
+
+func (f forward) Write(b []byte) (int, error) {
+	f.p.mu.Lock()
+	l := f.p.late
+	f.p.late = nil
+	f.p.mu.Unlock()
+	if l == nil {
+		return f.far.Write(b)
+	}
+	f.near.Close()
+	close(l.said)
+	<-l.goOn
+	n, err := f.far.Write(b)
+	f.far.(*net.UnixConn).CloseWrite()
+	io.Copy(io.Discard, f.far) // until the peer has read it all
+	close(l.heard)
+	return n, err
 }
 
 func newProxy(t *testing.T, to string) (*proxy, string) {
@@ -278,7 +311,7 @@ func (p *proxy) carry(near net.Conn) {
 		p.mu.Unlock()
 		far.Write(bytes.ReplaceAll(first[:n], []byte(mux.Path), []byte("/conch/0")))
 	}
-	io.Copy(far, near)
+	io.Copy(forward{p, near, far}, near)
 }
 
 // cut breaks all connections; shut lets no new one come.
@@ -475,5 +508,38 @@ func TestPeerStartsAgain(t *testing.T) {
 	}
 	if err := hold.Unlock(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A call that was made again, over another connection, and is heard of when the lock has
+// long been given back, takes the lock for nobody.
+func TestLateCall(t *testing.T) {
+	addr := cluster(t, 1)[0]
+	p, through := newProxy(t, addr)
+	ours, theirs := dial(t, client.Config{Addr: through}), dial(t, client.Config{Addr: addr})
+	l := &late{make(chan struct{}), make(chan struct{}), make(chan struct{})}
+	p.mu.Lock()
+	p.late = l
+	p.mu.Unlock()
+	hold, err := ours.Mutex("x").Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-l.said
+	if err := hold.Unlock(); err != nil {
+		t.Error(err)
+	}
+	close(l.goOn)
+	<-l.heard
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	for range 10 {
+		hold, err := theirs.Mutex("x").Lock(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := hold.Unlock(); err != nil {
+			t.Error(err)
+		}
 	}
 }

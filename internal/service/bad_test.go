@@ -3,6 +3,7 @@ package service
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -104,8 +105,11 @@ func TestLimits(t *testing.T) {
 	for i := range 2 * maxRefused {
 		s.cancelWish(fmt.Sprint("never", i))
 	}
-	if n := len(s.refused); n > maxRefused {
+	if n := len(s.refused) + len(s.older); n > maxRefused {
 		t.Errorf("%d wishes that never came are remembered", n)
+	}
+	if _, err := s.want(fmt.Sprint("never", 2*maxRefused-maxRefused/2), "x", locker.Options{}); !errors.Is(err, errGivenUp) {
+		t.Errorf("one of the last that were given up: %v", err)
 	}
 	s.end()
 	for server.sessions.count() < maxSessions {

@@ -204,3 +204,25 @@ func TestGivenUpAsGranted(t *testing.T) {
 		}
 	}
 }
+
+// A call that comes after its wish was given up opens none: neither one that is the first
+// to come, nor one more.
+func TestGivenUpForGood(t *testing.T) {
+	all := newSessions(join(t))
+	defer all.close()
+	s, err := all.open(time.Hour, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := s.want("came", "x", locker.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-w.done
+	for _, id := range []string{"came", "comes"} {
+		s.cancelWish(id)
+		if _, err := s.want(id, "x", locker.Options{}); !errors.Is(err, errGivenUp) {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+}

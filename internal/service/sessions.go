@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"maps"
 	"sync"
 	"time"
 
@@ -23,7 +22,7 @@ const (
 	maxSessions  = 1 << 16 // at one peer
 	maxWishes    = 1 << 10 // open, or granted and not given back, of one session
 	maxRequestID = 64      // bytes
-	maxRefused   = 1 << 12 // wishes of one session that were given up before they came
+	maxRefused   = 1 << 10 // wishes of one session that were given up, and are remembered
 )
 
 // sessions are what clients hold and want at this peer.
@@ -49,10 +48,11 @@ type session struct {
 	ttl   time.Duration
 
 	// Guarded by all.mu.
-	wishes   map[string]*wish        // by request id
-	refused  map[string]algo.Instant // ids that were given up before they came: calls may overtake each other
-	attached int                     // calls of Acquire under way: as long as there are any, it lives
-	expires  algo.Instant            // by this machine's clock
+	wishes   map[string]*wish // by request id
+	refused  map[string]bool  // ids that were given up: calls may overtake each other, and come late
+	older    map[string]bool  // likewise, before those
+	attached int              // calls of Acquire under way: as long as there are any, it lives
+	expires  algo.Instant     // by this machine's clock
 	timer    *time.Timer
 	asked    int64        // the client's clock, at its last request that said so
 	got      algo.Instant // when that came in
@@ -209,7 +209,7 @@ func (s *session) want(id, lock string, o locker.Options) (*wish, error) {
 	if s.ended {
 		return nil, errNoSession
 	}
-	if _, refused := s.refused[id]; refused {
+	if s.refused[id] || s.older[id] {
 		return nil, errGivenUp
 	}
 	if w := s.wishes[id]; w != nil {
@@ -288,14 +288,12 @@ func (s *session) giveBack(w *wish, why error) {
 	}
 }
 
-// cancelWish gives a wish up.
+// cancelWish gives a wish up, for good.
 func (s *session) cancelWish(id string) {
 	s.all.mu.Lock()
 	w := s.wishes[id]
 	delete(s.wishes, id)
-	if w == nil {
-		s.refuse(id)
-	}
+	s.refuse(id)
 	s.all.mu.Unlock()
 	if w != nil {
 		s.giveBack(w, errGivenUp)
@@ -303,23 +301,16 @@ func (s *session) cancelWish(id string) {
 	}
 }
 
-// refuse sees to it that a wish which comes after it was given up is not granted to
-// nobody. all.mu is held.
+// refuse sees to it that a call which comes after its wish was given up opens none, which
+// would be granted to nobody. all.mu is held.
 func (s *session) refuse(id string) {
-	now := clock.Now()
-	if len(s.refused) >= maxRefused {
-		maps.DeleteFunc(s.refused, func(_ string, until algo.Instant) bool { return until <= now })
-	}
-	for other := range s.refused {
-		if len(s.refused) < maxRefused {
-			break
-		}
-		delete(s.refused, other)
+	if len(s.refused) >= maxRefused/2 {
+		s.refused, s.older = nil, s.refused
 	}
 	if s.refused == nil {
-		s.refused = make(map[string]algo.Instant)
+		s.refused = make(map[string]bool)
 	}
-	s.refused[id] = now.Add(algo.Duration(s.ttl))
+	s.refused[id] = true
 }
 
 // release gives back the hold of a lock with a token, and no other.
