@@ -18,6 +18,7 @@ import (
 	"connectrpc.com/connect/v2"
 
 	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/internal/clock"
 	"github.com/conchlock/conch/internal/local"
 	"github.com/conchlock/conch/internal/locker"
 	"github.com/conchlock/conch/proto/conch/v1/conchv1connect"
@@ -224,5 +225,22 @@ func TestGivenUpForGood(t *testing.T) {
 		if _, err := s.want(id, "x", locker.Options{}); !errors.Is(err, errGivenUp) {
 			t.Errorf("%s: %v", id, err)
 		}
+	}
+}
+
+// A session whose time is over is not brought back to life by a call that found it before:
+// its client would be told of a lease, and the session end all the same.
+func TestOverIsOver(t *testing.T) {
+	all := newSessions(join(t))
+	defer all.close()
+	s, err := all.open(time.Hour, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all.mu.Lock()
+	s.expires = clock.Now()
+	all.mu.Unlock()
+	if _, err := s.want("1", "x", locker.Options{}); !errors.Is(err, errNoSession) {
+		t.Errorf("a wish: %v", err)
 	}
 }

@@ -206,7 +206,7 @@ func (s *session) want(id, lock string, o locker.Options) (*wish, error) {
 	a := s.all
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if s.ended {
+	if s.over() { // since it was found; expire may have seen that, and be about to end it
 		return nil, errNoSession
 	}
 	if s.refused[id] || s.older[id] {
