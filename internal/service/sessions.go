@@ -185,6 +185,7 @@ func (s *session) end() {
 	for _, w := range wishes {
 		s.giveBack(w, errEnded)
 	}
+	s.all.signal()
 }
 
 // drain.
