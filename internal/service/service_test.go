@@ -229,18 +229,32 @@ func TestGivenUpForGood(t *testing.T) {
 }
 
 // A session whose time is over is not brought back to life by a call that found it before:
-// its client would be told of a lease, and the session end all the same.
+// its client would be told of a lease, and the session end all the same. It ends as soon
+// as somebody asks for it, however late its timer is.
 func TestOverIsOver(t *testing.T) {
-	all := newSessions(join(t))
+	peer := join(t)
+	all := newSessions(peer)
 	defer all.close()
 	s, err := all.open(time.Hour, "")
 	if err != nil {
 		t.Fatal(err)
 	}
+	w, err := s.want("1", "x", locker.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-w.done
+	s.detach(w, false)
 	all.mu.Lock()
 	s.expires = clock.Now()
 	all.mu.Unlock()
-	if _, err := s.want("1", "x", locker.Options{}); !errors.Is(err, errNoSession) {
+	if _, err := s.want("2", "x", locker.Options{}); !errors.Is(err, errNoSession) {
 		t.Errorf("a wish: %v", err)
+	}
+	if _, err := all.find(s.id, 1); !errors.Is(err, errNoSession) {
+		t.Errorf("it is found: %v", err)
+	}
+	if l := peer.Status().Locks; len(l) > 0 {
+		t.Errorf("it holds %+v", l)
 	}
 }

@@ -119,16 +119,22 @@ func (a *sessions) find(id string, asked int64) (*session, error) {
 // leaving does so for who gives something back, which is heard until the end.
 func (a *sessions) leaving(id string, asked int64) (*session, error) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	s := a.byID[id]
-	if s == nil || s.over() {
-		return nil, errNoSession
+	over := s == nil || s.over()
+	if !over {
+		s.live()
+		if asked != 0 {
+			s.asked, s.got = asked, clock.Now()
+		}
 	}
-	s.live()
-	if asked != 0 {
-		s.asked, s.got = asked, clock.Now()
+	a.mu.Unlock()
+	switch {
+	case !over:
+		return s, nil
+	case s != nil: // its timer has stood still while the machine slept
+		s.end()
 	}
-	return s, nil
+	return nil, errNoSession
 }
 
 // live takes note of a sign of life. all.mu is held.
