@@ -21,6 +21,7 @@ const (
 
 	maxSessions  = 1 << 16 // at one peer
 	maxWishes    = 1 << 10 // open, or granted and not given back, of one session
+	maxWaits     = 1 << 16 // wishes that are open, of all sessions: each takes some 6 KB
 	maxRequestID = 64      // bytes
 	maxRefused   = 1 << 10 // wishes of one session that were given up, and are remembered
 )
@@ -31,6 +32,7 @@ type sessions struct {
 
 	mu       sync.Mutex
 	byID     map[string]*session
+	waits    int            // wishes that are open
 	closed   bool           // no client is told of a lease any more, nor waits for one
 	warn     func(string)   // what people should know
 	released chan struct{}  // has room for a signal: a client has given something back
@@ -80,6 +82,7 @@ var (
 	errWatched    = errors.New("another call watches the session now")
 	errGivenUp    = errors.New("the wish was given up")
 	errManyWishes = fmt.Errorf("the session holds or wants %d locks, and that is the limit", maxWishes)
+	errManyWaits  = fmt.Errorf("programs wait %d times for locks at this peer, and that is the limit", maxWaits)
 	errManyOpen   = fmt.Errorf("%d programs have sessions with this peer, and that is the limit", maxSessions)
 )
 
@@ -226,14 +229,18 @@ func (s *session) want(id, lock string, o locker.Options) (*wish, error) {
 		s.attach(w)
 		return w, nil
 	}
-	if len(s.wishes) >= maxWishes {
+	switch {
+	case len(s.wishes) >= maxWishes:
 		return nil, errManyWishes
+	case a.waits >= maxWaits:
+		return nil, errManyWaits
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	o.ID = locker.NewID()
 	w := &wish{id: id, lock: lock, options: o, cancel: cancel, done: make(chan struct{})}
 	s.wishes[id] = w
 	s.attach(w)
+	a.waits++
 	a.wishes.Go(func() { s.wait(ctx, w) })
 	return w, nil
 }
@@ -250,6 +257,7 @@ func (s *session) wait(ctx context.Context, w *wish) {
 		hold, err = mutex.Lock(ctx, options)
 	}
 	s.all.mu.Lock()
+	s.all.waits--
 	w.hold, w.err = hold, err
 	if err != nil && s.wishes[w.id] == w {
 		delete(s.wishes, w.id) // the same id may be tried again
