@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -541,5 +542,30 @@ func TestLateCall(t *testing.T) {
 		if err := hold.Unlock(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// Wishes that the peer cannot have heard of leave nothing behind that gives them up: while
+// no peer answers there may be very many.
+func TestNobodyHears(t *testing.T) {
+	_, servers, addrs := serving(t, 1, time.Second)
+	c := dial(t, client.Config{Addr: addrs[0], TTL: time.Hour})
+	if err := servers[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	before := runtime.NumGoroutine()
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() {
+			if _, err := c.Mutex("x").Lock(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := runtime.NumGoroutine() - before; n > 20 {
+		t.Errorf("%d goroutines more", n)
 	}
 }
