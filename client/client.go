@@ -246,18 +246,21 @@ func (c *Client) attempt(ctx context.Context, lock string, o locker.Options) (*h
 	}
 	w := &conchv1.AcquireRequest{Session: s.id, RequestId: rand.Text(), Lock: lock, Try: o.Try, Label: o.Label, Trace: o.Trace}
 	defer o.Progress.Report(func(ctx context.Context) { c.progress(ctx, w, o.Progress) })()
+	before := "" // its id, if the peer may have heard of it
 	for pause := retryMin; ; pause = min(2*pause, retryMax) {
 		w.AskedNs = int64(clock.Now())
 		answer, err := c.calls.Acquire(ctx, w)
 		if err == nil {
-			return s.hold(ctx, answer.GetLease())
+			return s.hold(ctx, answer.GetLease(), before)
 		}
-		if ctx.Err() != nil || !temporary(err) || s.over() {
-			s.cancelWish(w.RequestId)
-			return nil, err
+		s.notice(err)
+		if !local.Unsent(err) {
+			before = w.RequestId
 		}
-		if !sleep(ctx, pause) { // the same wish, in its place
-			s.cancelWish(w.RequestId)
+		if !temporary(err) || s.over() || !sleep(ctx, pause) { // else the same wish, in its place
+			if before != "" {
+				s.cancelWish(before)
+			}
 			return nil, err
 		}
 	}

@@ -97,11 +97,8 @@ func (s *session) refresh(ctx context.Context) error {
 	defer cancel()
 	asked := clock.Now()
 	answer, err := s.c.calls.KeepAlive(ctx, &conchv1.KeepAliveRequest{Session: s.id, AskedNs: int64(asked)})
-	if connect.CodeOf(err) == connect.CodeNotFound {
-		s.c.forget(s)
-		s.lose(fmt.Errorf("%w: the peer has ended the session: it heard nothing for %s, is about to end, or was started again", conch.ErrLost, s.ttl))
-	}
 	if err != nil {
+		s.notice(err)
 		return err
 	}
 	leases := make(map[algo.Token]map[string]*conchv1.Lease, len(answer.GetLeases()))
@@ -127,6 +124,14 @@ func (s *session) refresh(ctx context.Context) error {
 	return nil
 }
 
+// notice ends the session if an error says that the peer does not know it any more.
+func (s *session) notice(err error) {
+	if connect.CodeOf(err) == connect.CodeNotFound {
+		s.c.forget(s)
+		s.lose(fmt.Errorf("%w: the peer has ended the session: it heard nothing for %s, is about to end, or was started again", conch.ErrLost, s.ttl))
+	}
+}
+
 // lost takes note of why the peer says that a hold has ended. s.mu is held.
 func (h *hold) lost(ended []*conchv1.Ended) error {
 	for _, e := range ended {
@@ -144,10 +149,10 @@ func until(l *conchv1.Lease) algo.Instant {
 	return algo.Instant(l.GetAskedNs()).Add(length - slack(length))
 }
 
-// hold takes over a lease that was granted.
-func (s *session) hold(ctx context.Context, l *conchv1.Lease) (*hold, error) {
+// hold takes over a lease that was granted, to a wish that was asked for again if it is named.
+func (s *session) hold(ctx context.Context, l *conchv1.Lease, again string) (*hold, error) {
 	now := clock.Now()
-	h := &hold{s: s, lock: l.GetLock(), token: algo.Token(l.GetToken()), since: now, deadline: until(l), asked: make(chan struct{})}
+	h := &hold{s: s, lock: l.GetLock(), token: algo.Token(l.GetToken()), again: again, since: now, deadline: until(l), asked: make(chan struct{})}
 	h.ctx, h.end = context.WithCancelCause(context.Background())
 	s.mu.Lock()
 	if s.ended {
@@ -257,6 +262,7 @@ type hold struct {
 	s     *session
 	lock  string
 	token algo.Token
+	again string       // its wish, if that was asked for more than once
 	since algo.Instant // when it was told
 	ctx   context.Context
 	end   context.CancelCauseFunc
@@ -326,12 +332,17 @@ func (h *hold) cause() error {
 	return h.why
 }
 
-// drop ends it, and tells the peer.
+// drop ends it, and tells the peer. A wish that was asked for again is given up for good: a
+// call of it that the peer has not taken up yet would be granted to nobody.
 func (h *hold) drop(why error) {
 	h.s.mu.Lock()
 	h.finish(why)
 	delete(h.s.holds, h)
 	h.s.mu.Unlock()
+	if h.again != "" {
+		h.s.cancelWish(h.again)
+		return
+	}
 	h.s.c.tell(h.s, func(ctx context.Context) error {
 		_, err := h.s.c.calls.Release(ctx, &conchv1.ReleaseRequest{Session: h.s.id, Lock: h.lock, Token: uint64(h.token)})
 		return err

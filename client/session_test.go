@@ -1,12 +1,8 @@
 package client_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
-	"net"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -15,12 +11,10 @@ import (
 	"connectrpc.com/connect/v2"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/conchlock/conch"
 	"github.com/conchlock/conch/algo"
 	"github.com/conchlock/conch/client"
 	"github.com/conchlock/conch/internal/clock"
 	"github.com/conchlock/conch/internal/local"
-	"github.com/conchlock/conch/internal/mux"
 	conchv1 "github.com/conchlock/conch/proto/conch/v1"
 	"github.com/conchlock/conch/proto/conch/v1/conchv1connect"
 )
@@ -219,128 +213,6 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
-// proxy stands between a client and its peer, and breaks their connections.
-type proxy struct {
-	to string
-
-	mu    sync.Mutex
-	conns []net.Conn
-	shut  bool
-	tries int  // while it was shut
-	older bool // the peer behind it knows no short way
-	asked bool // for the short way
-}
-
-func newProxy(t *testing.T, to string) (*proxy, string) {
-	t.Helper()
-	p := &proxy{to: strings.TrimPrefix(to, "unix:")}
-	path := filepath.Join(t.TempDir(), "p")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go p.carry(conn)
-		}
-	}()
-	return p, "unix:" + path
-}
-
-func (p *proxy) carry(near net.Conn) {
-	far, err := net.Dial("unix", p.to)
-	p.mu.Lock()
-	if err != nil || p.shut {
-		p.tries++
-		p.mu.Unlock()
-		near.Close()
-		return
-	}
-	p.conns = append(p.conns, near, far)
-	older := p.older
-	p.mu.Unlock()
-	go io.Copy(near, far)
-	if older {
-		first := make([]byte, 1024)
-		n, err := near.Read(first)
-		if err != nil {
-			far.Close()
-			return
-		}
-		p.mu.Lock()
-		p.asked = p.asked || bytes.Contains(first[:n], []byte(mux.Path))
-		p.mu.Unlock()
-		far.Write(bytes.ReplaceAll(first[:n], []byte(mux.Path), []byte("/conch/0")))
-	}
-	io.Copy(far, near)
-}
-
-// cut breaks all connections; shut lets no new one come.
-func (p *proxy) cut(shut bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range p.conns {
-		c.Close()
-	}
-	p.conns, p.shut = nil, shut
-}
-
-// A broken connection costs neither a hold nor a place in the queue.
-func TestBrokenConnection(t *testing.T) {
-	peers, addrs := peersOf(t, 1, time.Second)
-	addr := addrs[0]
-	p, through := newProxy(t, addr)
-	ours, theirs := dial(t, client.Config{Addr: through}), dial(t, client.Config{Addr: addr})
-	hold, err := ours.Mutex("mine").Lock(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	first, err := theirs.Mutex("x").Lock(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := newRaw(t, addr)
-	session := r.open()
-	waits := make(chan *conch.Hold, 1)
-	go func() {
-		h, err := ours.Mutex("x").Lock(t.Context())
-		if err != nil {
-			t.Error(err)
-		}
-		waits <- h
-	}()
-	awaitWaiters(t, peers[0], "x", 1)
-	later := make(chan *conchv1.Lease, 1)
-	go func() { later <- r.acquire(session, "later", "x") }()
-	awaitWaiters(t, peers[0], "x", 2)
-	for range 3 {
-		p.cut(false)
-	}
-	if err := first.Unlock(); err != nil {
-		t.Error(err)
-	}
-	h := <-waits
-	select {
-	case <-later:
-		t.Error("who came later got in first")
-	default:
-	}
-	if err := h.Unlock(); err != nil {
-		t.Error(err)
-	}
-	if l := <-later; l.GetToken() <= uint64(h.Token()) {
-		t.Errorf("token %d comes after %d", l.GetToken(), h.Token())
-	}
-	if err := hold.Unlock(); err != nil {
-		t.Errorf("the hold: %v", err)
-	}
-}
-
 // A hold lasts for as long as it is wanted: much longer than the peer's leases, which
 // are shorter than the session.
 func TestLasts(t *testing.T) {
@@ -361,41 +233,6 @@ func TestLasts(t *testing.T) {
 	}
 	if err := hold.Unlock(); err != nil {
 		t.Errorf("after some leases: %v", err)
-	}
-}
-
-// Who cannot reach its peer any more is told before its lease ends.
-func TestCutOff(t *testing.T) {
-	addr := cluster(t, 1)[0]
-	p, through := newProxy(t, addr)
-	ours, theirs := dial(t, client.Config{Addr: through, TTL: time.Second}), dial(t, client.Config{Addr: addr})
-	hold, err := ours.Mutex("x").Lock(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.cut(true)
-	other, err := theirs.Mutex("x").Lock(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if hold.Context().Err() == nil {
-		t.Error("two believe that they are inside")
-	}
-	p.mu.Lock()
-	if p.tries > 25 { // in a second: often at first, then less and less
-		t.Errorf("the peer that does not answer was called %d times", p.tries)
-	}
-	p.mu.Unlock()
-	if err := hold.Unlock(); !errors.Is(err, conch.ErrLost) {
-		t.Errorf("Unlock: %v", err)
-	}
-	if err := other.Unlock(); err != nil {
-		t.Error(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	if _, err := ours.Mutex("x").Lock(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Lock without a peer: %v", err)
 	}
 }
 

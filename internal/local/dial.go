@@ -61,7 +61,7 @@ func (w *Wire) NewClientStream(ctx context.Context, spec connect.Spec) (connect.
 	if w.direct.takes(spec) {
 		client, err := w.direct.connected(ctx)
 		if err != nil {
-			return nil, asError(err)
+			return nil, asError(unsent{err})
 		}
 		if client != nil {
 			return &unary{ctx: ctx, client: client, procedure: spec.Procedure}, nil
@@ -69,6 +69,15 @@ func (w *Wire) NewClientStream(ctx context.Context, spec connect.Spec) (connect.
 	}
 	return w.calls.NewClientStream(ctx, spec)
 }
+
+// unsent is why there is no connection for a call.
+type unsent struct{ error }
+
+func (u unsent) Unwrap() error { return u.error }
+
+// Unsent says that a call failed before anything of it was sent. If it is false, that is
+// not known.
+func Unsent(err error) bool { return errors.As(err, new(unsent)) }
 
 // ErrNoPeer says that no peer answers. Whether the operation happened is said by its
 // error.

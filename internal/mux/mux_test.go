@@ -345,6 +345,29 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
+// Who does not read its answers does not hold up the server's end.
+func TestCloseSlowReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		s, _ := start(t, far)
+		go func() {
+			for id := uint64(1); ; id++ {
+				if _, err := near.Write(callFrame(id, "much", "")); err != nil {
+					break
+				}
+			}
+		}()
+		time.Sleep(time.Second) // so long it takes up no call more
+		began := time.Now()
+		s.Close()
+		if took := time.Since(began); took > limits.Close {
+			t.Errorf("the end took %s", took)
+		}
+		near.Close()
+		synctest.Wait()
+	})
+}
+
 // What does not fit into the socket is sent later, whole and in order, and who has it
 // sent does not wait.
 func TestFull(t *testing.T) {

@@ -85,6 +85,7 @@ func (s *Server) Close() {
 	s.closed = true
 	for c := range s.conns {
 		c.out.conn.SetReadDeadline(time.Unix(1, 0))
+		c.out.hurry(s.limits.Close) // it may wait for room, not for a frame
 	}
 	s.mu.Unlock()
 	s.work.Wait()

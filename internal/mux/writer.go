@@ -107,12 +107,19 @@ func (w *writer) room(n int) error {
 	return w.err
 }
 
-// close closes the connection. What is pending has a time limit.
-func (w *writer) close(limit time.Duration, why error) {
+// hurry gives what is pending less time, from now on.
+func (w *writer) hurry(limit time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.patience = limit
 	w.conn.SetWriteDeadline(time.Now().Add(limit))
+}
+
+// close closes the connection. What is pending has a time limit.
+func (w *writer) close(limit time.Duration, why error) {
+	w.hurry(limit)
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for w.writing {
 		w.changed.Wait()
 	}

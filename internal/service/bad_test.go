@@ -3,6 +3,7 @@ package service
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -104,10 +105,39 @@ func TestLimits(t *testing.T) {
 	for i := range 2 * maxRefused {
 		s.cancelWish(fmt.Sprint("never", i))
 	}
-	if n := len(s.refused); n > maxRefused {
+	if n := len(s.refused) + len(s.older); n > maxRefused {
 		t.Errorf("%d wishes that never came are remembered", n)
 	}
+	if _, err := s.want(fmt.Sprint("never", 2*maxRefused-maxRefused/2), "x", locker.Options{}); !errors.Is(err, errGivenUp) {
+		t.Errorf("one of the last that were given up: %v", err)
+	}
 	s.end()
+	server.sessions.wishes.Wait()
+	server.sessions.mu.Lock()
+	if n := server.sessions.waits; n != 0 {
+		t.Errorf("%d wishes are open, and all were given up", n)
+	}
+	server.sessions.waits = maxWaits - 1
+	server.sessions.mu.Unlock()
+	other, err := server.sessions.open(time.Hour, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hold, err := peer.Mutex("y").Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.want("1", "y", locker.Options{}); err != nil {
+		t.Error(err)
+	}
+	_, err = calls.Acquire(t.Context(), &conchv1.AcquireRequest{Session: other.id, RequestId: "2", Lock: "y"})
+	if connect.CodeOf(err) != connect.CodeResourceExhausted {
+		t.Errorf("too many that wait: %v", err)
+	}
+	if err := hold.Unlock(); err != nil {
+		t.Error(err)
+	}
+	other.end()
 	for server.sessions.count() < maxSessions {
 		if _, err := server.sessions.open(time.Hour, ""); err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/conchlock/conch"
+	"github.com/conchlock/conch/internal/locker"
 	conchv1 "github.com/conchlock/conch/proto/conch/v1"
 )
 
@@ -55,5 +56,32 @@ func TestCloseWaits(t *testing.T) {
 	}
 	if err := <-closed; err != nil {
 		t.Error(err)
+	}
+}
+
+// Whatever gives holds back is heard of by Close, which may wait for them.
+func TestGivenBackIsSignalled(t *testing.T) {
+	all := newSessions(join(t))
+	defer all.close()
+	for what, giveBack := range map[string]func(s *session, w *wish){
+		"Release": func(s *session, w *wish) { s.release(w.lock, w.hold.Token()) },
+		"Cancel":  func(s *session, w *wish) { s.cancelWish(w.id) },
+		"Close":   func(s *session, _ *wish) { s.end() },
+	} {
+		s, err := all.open(time.Hour, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := s.want("1", "x", locker.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-w.done
+		giveBack(s, w)
+		select {
+		case <-all.released:
+		default:
+			t.Errorf("%s is not", what)
+		}
 	}
 }

@@ -42,7 +42,7 @@ func refuse(err error) error {
 		code = connect.CodeCanceled
 	case errors.Is(err, context.DeadlineExceeded):
 		code = connect.CodeDeadlineExceeded
-	case errors.Is(err, errManyWishes) || errors.Is(err, errManyOpen):
+	case errors.Is(err, errManyWishes) || errors.Is(err, errManyWaits) || errors.Is(err, errManyOpen):
 		code = connect.CodeResourceExhausted
 	}
 	return connect.NewError(code, err.Error()).WithCause(err)

@@ -205,3 +205,75 @@ func TestGivenUpAsGranted(t *testing.T) {
 		}
 	}
 }
+
+// A call that comes after its wish was given up opens none: neither one that is the first
+// to come, nor one more.
+func TestGivenUpForGood(t *testing.T) {
+	all := newSessions(join(t))
+	defer all.close()
+	s, err := all.open(time.Hour, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := s.want("came", "x", locker.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-w.done
+	for _, id := range []string{"came", "comes"} {
+		s.cancelWish(id)
+		if _, err := s.want(id, "x", locker.Options{}); !errors.Is(err, errGivenUp) {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+}
+
+// A session whose time is over is not brought back to life by a call that found it before:
+// its client would be told of a lease, and the session end all the same. It ends as soon
+// as somebody asks for it, however late its timer is.
+func TestOverIsOver(t *testing.T) {
+	peer := join(t)
+	all := newSessions(peer)
+	defer all.close()
+	s, err := all.open(time.Hour, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := s.want("1", "x", locker.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-w.done
+	s.detach(w, false, clock.Now())
+	all.mu.Lock()
+	s.expires = clock.Now()
+	all.mu.Unlock()
+	if _, err := s.want("2", "x", locker.Options{}); !errors.Is(err, errNoSession) {
+		t.Errorf("a wish: %v", err)
+	}
+	if _, err := all.find(s.id, 1); !errors.Is(err, errNoSession) {
+		t.Errorf("it is found: %v", err)
+	}
+	if l := peer.Status().Locks; len(l) > 0 {
+		t.Errorf("it holds %+v", l)
+	}
+}
+
+// A sign of life that is noted late, after a pause, takes nothing back of what was told
+// after it.
+func TestLateSignOfLife(t *testing.T) {
+	all := newSessions(join(t))
+	defer all.close()
+	s, err := all.open(time.Hour, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	now := clock.Now()
+	s.live(now.Add(1000))
+	until := s.expires
+	if s.live(now); s.expires != until {
+		t.Errorf("it ends %s earlier", time.Duration(until.Sub(s.expires)))
+	}
+}

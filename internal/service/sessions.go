@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"maps"
 	"sync"
 	"time"
 
@@ -22,8 +21,9 @@ const (
 
 	maxSessions  = 1 << 16 // at one peer
 	maxWishes    = 1 << 10 // open, or granted and not given back, of one session
+	maxWaits     = 1 << 16 // wishes that are open, of all sessions: each takes some 6 KB
 	maxRequestID = 64      // bytes
-	maxRefused   = 1 << 12 // wishes of one session that were given up before they came
+	maxRefused   = 1 << 10 // wishes of one session that were given up, and are remembered
 )
 
 // sessions are what clients hold and want at this peer.
@@ -32,6 +32,7 @@ type sessions struct {
 
 	mu       sync.Mutex
 	byID     map[string]*session
+	waits    int            // wishes that are open
 	closed   bool           // no client is told of a lease any more, nor waits for one
 	warn     func(string)   // what people should know
 	released chan struct{}  // has room for a signal: a client has given something back
@@ -49,10 +50,11 @@ type session struct {
 	ttl   time.Duration
 
 	// Guarded by all.mu.
-	wishes   map[string]*wish        // by request id
-	refused  map[string]algo.Instant // ids that were given up before they came: calls may overtake each other
-	attached int                     // calls of Acquire under way: as long as there are any, it lives
-	expires  algo.Instant            // by this machine's clock
+	wishes   map[string]*wish // by request id
+	refused  map[string]bool  // ids that were given up: calls may overtake each other, and come late
+	older    map[string]bool  // likewise, before those
+	attached int              // calls of Acquire under way: as long as there are any, it lives
+	expires  algo.Instant     // by this machine's clock
 	timer    *time.Timer
 	asked    int64        // the client's clock, at its last request that said so
 	got      algo.Instant // when that came in
@@ -80,6 +82,7 @@ var (
 	errWatched    = errors.New("another call watches the session now")
 	errGivenUp    = errors.New("the wish was given up")
 	errManyWishes = fmt.Errorf("the session holds or wants %d locks, and that is the limit", maxWishes)
+	errManyWaits  = fmt.Errorf("programs wait %d times for locks at this peer, and that is the limit", maxWaits)
 	errManyOpen   = fmt.Errorf("%d programs have sessions with this peer, and that is the limit", maxSessions)
 )
 
@@ -107,38 +110,43 @@ func (a *sessions) open(ttl time.Duration, label string) (*session, error) {
 // find returns a session, which has shown a sign of life. While the service is about
 // to close, clients hear that theirs has ended.
 func (a *sessions) find(id string, asked int64) (*session, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.closed {
+	if a.isClosed() {
 		return nil, errNoSession
 	}
 	return a.lookup(id, asked)
 }
 
 // leaving does so for who gives something back, which is heard until the end.
-func (a *sessions) leaving(id string) (*session, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.lookup(id, 0)
-}
+func (a *sessions) leaving(id string) (*session, error) { return a.lookup(id, 0) }
 
-// lookup is find. a.mu is held.
+// lookup is find, also while the service is about to close.
 func (a *sessions) lookup(id string, asked int64) (*session, error) {
+	a.mu.Lock()
 	now := clock.Now()
 	s := a.byID[id]
-	if s == nil || s.over(now) {
-		return nil, errNoSession
+	over := s == nil || s.over(now)
+	if !over {
+		s.live(now)
+		if asked != 0 {
+			s.asked, s.got = asked, now
+		}
 	}
-	s.live(now)
-	if asked != 0 {
-		s.asked, s.got = asked, now
+	a.mu.Unlock()
+	switch {
+	case !over:
+		return s, nil
+	case s != nil: // its timer has stood still while the machine slept
+		s.end()
 	}
-	return s, nil
+	return nil, errNoSession
 }
 
-// live takes note of a sign of life. The timer is not set again for each: when it
-// fires, it sees how long there is still to go. all.mu is held.
-func (s *session) live(now algo.Instant) { s.expires = now.Add(algo.Duration(s.ttl)) }
+// live takes note of a sign of life at an instant, perhaps after a later one: what was
+// told since then stays true. The timer is not set again for each: when it fires, it
+// sees how long there is still to go. all.mu is held.
+func (s *session) live(now algo.Instant) {
+	s.expires = max(s.expires, now.Add(algo.Duration(s.ttl)))
+}
 
 // isClosed says that no client is told of a lease any more.
 func (a *sessions) isClosed() bool {
@@ -186,6 +194,7 @@ func (s *session) end() {
 	for _, w := range wishes {
 		s.giveBack(w, errEnded)
 	}
+	s.all.signal()
 }
 
 // drain.
@@ -207,10 +216,10 @@ func (s *session) want(id, lock string, o locker.Options) (*wish, error) {
 	a := s.all
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if s.ended {
+	if s.over(clock.Now()) { // since it was found; expire may have seen that, and be about to end it
 		return nil, errNoSession
 	}
-	if _, refused := s.refused[id]; refused {
+	if s.refused[id] || s.older[id] {
 		return nil, errGivenUp
 	}
 	if w := s.wishes[id]; w != nil {
@@ -220,14 +229,18 @@ func (s *session) want(id, lock string, o locker.Options) (*wish, error) {
 		s.attach(w)
 		return w, nil
 	}
-	if len(s.wishes) >= maxWishes {
+	switch {
+	case len(s.wishes) >= maxWishes:
 		return nil, errManyWishes
+	case a.waits >= maxWaits:
+		return nil, errManyWaits
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	o.ID = locker.NewID()
 	w := &wish{id: id, lock: lock, options: o, cancel: cancel, done: make(chan struct{})}
 	s.wishes[id] = w
 	s.attach(w)
+	a.waits++
 	a.wishes.Go(func() { s.wait(ctx, w) })
 	return w, nil
 }
@@ -244,6 +257,7 @@ func (s *session) wait(ctx context.Context, w *wish) {
 		hold, err = mutex.Lock(ctx, options)
 	}
 	s.all.mu.Lock()
+	s.all.waits--
 	w.hold, w.err = hold, err
 	if err != nil && s.wishes[w.id] == w {
 		delete(s.wishes, w.id) // the same id may be tried again
@@ -289,14 +303,12 @@ func (s *session) giveBack(w *wish, why error) {
 	}
 }
 
-// cancelWish gives a wish up.
+// cancelWish gives a wish up, for good.
 func (s *session) cancelWish(id string) {
 	s.all.mu.Lock()
 	w := s.wishes[id]
 	delete(s.wishes, id)
-	if w == nil {
-		s.refuse(id)
-	}
+	s.refuse(id)
 	s.all.mu.Unlock()
 	if w != nil {
 		s.giveBack(w, errGivenUp)
@@ -304,23 +316,16 @@ func (s *session) cancelWish(id string) {
 	}
 }
 
-// refuse sees to it that a wish which comes after it was given up is not granted to
-// nobody. all.mu is held.
+// refuse sees to it that a call which comes after its wish was given up opens none, which
+// would be granted to nobody. all.mu is held.
 func (s *session) refuse(id string) {
-	now := clock.Now()
-	if len(s.refused) >= maxRefused {
-		maps.DeleteFunc(s.refused, func(_ string, until algo.Instant) bool { return until <= now })
-	}
-	for other := range s.refused {
-		if len(s.refused) < maxRefused {
-			break
-		}
-		delete(s.refused, other)
+	if len(s.refused) >= maxRefused/2 {
+		s.refused, s.older = nil, s.refused
 	}
 	if s.refused == nil {
-		s.refused = make(map[string]algo.Instant)
+		s.refused = make(map[string]bool)
 	}
-	s.refused[id] = now.Add(algo.Duration(s.ttl))
+	s.refused[id] = true
 }
 
 // release gives back the hold of a lock with a token, and no other.

@@ -112,7 +112,8 @@ type LocksClient interface {
 	// While it is under way the session does not end. NOT_FOUND: the session has
 	// ended. DEADLINE_EXCEEDED: the lock was not to be had in that time; the wish is given up.
 	Acquire(context.Context, *v1.AcquireRequest) (*v1.AcquireResponse, error)
-	// Cancel gives a wish up, or gives back what it was granted. It may be repeated.
+	// Cancel gives a wish up, or gives back what it was granted. It may be repeated. A call
+	// of Acquire with this request_id that comes later opens none.
 	Cancel(context.Context, *v1.CancelRequest) (*v1.CancelResponse, error)
 	// Release gives a lock back. It may be repeated: it never ends another hold than
 	// that with this token.
@@ -163,7 +164,8 @@ type LocksHandler interface {
 	// While it is under way the session does not end. NOT_FOUND: the session has
 	// ended. DEADLINE_EXCEEDED: the lock was not to be had in that time; the wish is given up.
 	Acquire(context.Context, *v1.AcquireRequest) (*v1.AcquireResponse, error)
-	// Cancel gives a wish up, or gives back what it was granted. It may be repeated.
+	// Cancel gives a wish up, or gives back what it was granted. It may be repeated. A call
+	// of Acquire with this request_id that comes later opens none.
 	Cancel(context.Context, *v1.CancelRequest) (*v1.CancelResponse, error)
 	// Release gives a lock back. It may be repeated: it never ends another hold than
 	// that with this token.
