@@ -168,13 +168,13 @@ func (s *session) hold(ctx context.Context, l *conchv1.Lease) (*hold, error) {
 	if now := clock.Now(); now.Sub(algo.Instant(l.GetAskedNs())) > 10*h.deadline.Sub(now) {
 		// The wait was long, and what counts from its beginning is inexact.
 		if err := s.refresh(ctx); err != nil && ctx.Err() != nil {
-			h.drop(context.Cause(ctx))
+			h.drop(context.Cause(ctx), false)
 			return nil, context.Cause(ctx)
 		}
 	}
 	h.look()
 	if err := h.cause(); err != nil {
-		h.drop(err)
+		h.drop(err, false) // nobody has seen it
 		return nil, errSession
 	}
 	return h, nil
@@ -325,14 +325,14 @@ func (h *hold) cause() error {
 	return h.why
 }
 
-// drop ends it, and tells the peer.
-func (h *hold) drop(why error) {
+// drop ends it, and tells the peer, also if it was lost to its caller before.
+func (h *hold) drop(why error, lost bool) {
 	h.s.mu.Lock()
 	h.finish(why)
 	delete(h.s.holds, h)
 	h.s.mu.Unlock()
 	h.s.c.tell(h.s, func(ctx context.Context) error {
-		_, err := h.s.c.calls.Release(ctx, &conchv1.ReleaseRequest{Session: h.s.id, Lock: h.lock, Token: uint64(h.token)})
+		_, err := h.s.c.calls.Release(ctx, &conchv1.ReleaseRequest{Session: h.s.id, Lock: h.lock, Token: uint64(h.token), Lost: lost})
 		return err
 	})
 }
@@ -344,6 +344,6 @@ func (h *hold) Release() error {
 	if errors.Is(before, context.Canceled) || errors.Is(before, conch.ErrClosed) {
 		return before
 	}
-	h.drop(context.Canceled) // also if it is lost: then others get in the sooner
+	h.drop(context.Canceled, before != nil) // also if it is lost: then others get in the sooner
 	return before
 }

@@ -107,7 +107,7 @@ func TestLimits(t *testing.T) {
 	if n := len(s.refused); n > maxRefused {
 		t.Errorf("%d wishes that never came are remembered", n)
 	}
-	s.end()
+	s.end(false)
 	for server.sessions.count() < maxSessions {
 		if _, err := server.sessions.open(time.Hour, ""); err != nil {
 			t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/conchlock/conch"
@@ -70,6 +71,7 @@ type wish struct {
 	hold     *conch.Hold
 	err      error
 	told     algo.Instant // until when the client believes in the hold, at most
+	lost     atomic.Bool  // the client had lost the hold when it was given back
 	calls    int          // of Acquire that are about it, now
 	waiting  []*call      // those of them that wait until it is granted
 }
@@ -166,12 +168,12 @@ func (s *session) expire() {
 	}
 	s.all.mu.Unlock()
 	if over {
-		s.end()
+		s.end(true)
 	}
 }
 
-// end gives everything back.
-func (s *session) end() {
+// end gives everything back. What the client was told that it holds may be lost to it.
+func (s *session) end(lost bool) {
 	s.all.mu.Lock()
 	delete(s.all.byID, s.id)
 	s.ended = true
@@ -183,6 +185,7 @@ func (s *session) end() {
 	s.wishes = nil
 	s.all.mu.Unlock()
 	for _, w := range wishes {
+		w.lost.Store(lost && w.told != 0)
 		s.giveBack(w, errEnded)
 	}
 }
@@ -196,7 +199,7 @@ func (a *sessions) close() {
 	}
 	a.mu.Unlock()
 	for _, s := range all {
-		s.end()
+		s.end(false)
 	}
 	a.wishes.Wait()
 }
@@ -225,6 +228,7 @@ func (s *session) want(id, lock string, o locker.Options) (*wish, error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	o.ID = locker.NewID()
 	w := &wish{id: id, lock: lock, options: o, cancel: cancel, done: make(chan struct{})}
+	w.options.Lost = &w.lost
 	s.wishes[id] = w
 	s.attach(w)
 	a.wishes.Go(func() { s.wait(ctx, w) })
@@ -322,12 +326,14 @@ func (s *session) refuse(id string) {
 	s.refused[id] = now.Add(algo.Duration(s.ttl))
 }
 
-// release gives back the hold of a lock with a token, and no other.
-func (s *session) release(lock string, token conch.Token) (found bool, err error) {
+// release gives back the hold of a lock with a token, and no other. It is no loss that a
+// client has none any more because the peer is about to end, and has told it so.
+func (s *session) release(lock string, token conch.Token, lost bool) (found bool, err error) {
 	w := s.held(lock, token)
 	if w == nil {
 		return false, nil
 	}
+	w.lost.Store(lost && !s.all.isClosed())
 	err = w.hold.Unlock()
 	w.cancel(errGivenUp)
 	s.all.signal()
@@ -377,7 +383,7 @@ func (s *session) leases() (list []lease, ended []*wish) {
 		}
 		ended = append(ended, w)
 		if deadline := w.hold.Deadline(); !deadline.IsZero() && deadline.Before(time.Now()) {
-			s.release(w.lock, w.hold.Token())
+			s.release(w.lock, w.hold.Token(), false)
 		}
 	}
 	return list, ended
