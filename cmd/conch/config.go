@@ -57,8 +57,8 @@ func (c *config) missing(cmd *cobra.Command) error {
 }
 
 // maxConfig is the size in bytes beyond which a configuration is surely something
-// else.
-const maxConfig = 1 << 20
+// else. It also bounds how long the library takes for many keys: the square of them.
+const maxConfig = 128 << 10
 
 // read reads the file into flags that the command line has not given, and returns
 // all that is wrong with it.

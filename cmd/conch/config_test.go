@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 )
@@ -154,6 +155,9 @@ func TestConfigCheck(t *testing.T) {
 		{"peers twice", "peer = [\"a=127.0.0.1:1\"]\n" + right, "", "F:3: peers: peer in line 1 gives peers, too: leave one of them out"},
 		{"peers by flag", right, "--peer a=127.0.0.1:7 --peer c=127.0.0.1:8 --voters c", "F is right: peer a of cluster conch"},
 		{"peers as an inline table", "name = \"a\"\npeers = {a = \"127.0.0.1:1\", \"b.c\" = \"127.0.0.1:1\"}\n", "", "F:2: peer \"b.c=127.0.0.1:1\": peers a and b.c have the same address 127.0.0.1:1"},
+		{"peers as an inline table of several lines", "name = \"a\"\npeers = {a = \"127.0.0.1:1\",\n\n  b = 7,\n}\n", "", "F:4: peers: b: write the address in quotes, as in \"10.0.0.1:7400\"; a name with dots needs quotes, too"},
+		{"a key that looks like a name in a table", "\"peers.b\" = 1\n[peers]\na = \"127.0.0.1:1\"\nb = 7\n", "--name a", "F:1: peers.b: there is no such key; did you mean peers?\n" +
+			"F:4: peers: b: write the address in quotes, as in \"10.0.0.1:7400\"; a name with dots needs quotes, too"},
 		{"no table of peers", "name = \"a\"\npeers = \"peers.txt\"\n", "", "F:2: peers: write a table, as in [peers] and below it a = \"10.0.0.1:7400\""},
 		{"an empty table of peers", "name = \"a\"\n[peers]\n", "", "F:2: peers: no peers; write one a line, as in a = \"10.0.0.1:7400\""},
 		{"one is not among the peers", strings.Replace(right, `"a"`, `"c"`, 1), "", "F: c is not among the peers (a, b)"},
@@ -216,6 +220,26 @@ func TestConfigOfPeer(t *testing.T) {
 		{"config check x --config y", exitUsage, "--config: give the file alone"},
 		{"config print x", exitUsage, "unknown command"},
 	})
+}
+
+// No file that is small enough to be read takes long.
+func TestConfigIsBounded(t *testing.T) {
+	var keys strings.Builder
+	for i := 0; keys.Len() < maxConfig-20; i++ {
+		fmt.Fprintf(&keys, "k%d=1\n", i)
+	}
+	for name, text := range map[string]string{
+		"keys": keys.String(), "dots": "a" + strings.Repeat(".a", maxConfig/2-10) + "=1\n", "brackets": "a=" + strings.Repeat("[", maxConfig-10),
+	} {
+		began := time.Now()
+		c := config{path: "f"}
+		if wrong := c.parse([]byte(text), peerCommand(new(peerOptions)).Flags()); len(wrong) == 0 {
+			t.Errorf("%s: nothing is wrong", name)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("%s: it took %s", name, took)
+		}
+	}
 }
 
 // FuzzConfig holds that no text makes a peer panic, that errors name a place in it, and
