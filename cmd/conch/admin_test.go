@@ -204,6 +204,7 @@ func TestAdminBadUsage(t *testing.T) {
 		{"--admin ::1:7430", exitUsage, `--admin "::1:7430": write HOST:PORT`},
 		{"--admin-locks 5", exitUsage, "--admin-locks needs an address to serve at: --admin HOST:PORT"},
 		{"--admin 127.0.0.1:0 --admin-locks -1", exitUsage, "--admin-locks -1: it cannot be negative"},
+		{"--admin 203.0.113.1:1", exitFalse, "--admin: listen tcp 203.0.113.1:1: bind"}, // an address that this machine has not, or not yet
 		{"--admin " + taken.Addr().String(), exitFalse, "--admin: listen tcp " + taken.Addr().String()},
 	} {
 		args := append([]string{"peer", "--name", "a", "--peer", "a=127.0.0.1:1", "--log-level", "off"}, strings.Fields(tt.flags)...)

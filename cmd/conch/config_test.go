@@ -149,6 +149,14 @@ func TestConfigCheck(t *testing.T) {
 				"F:4: log-level \"loud\": use info, warn, error, or off\n" +
 				"F:5: socket-mode: \"0777\": use 0600, 0660 or 0666\n" +
 				"F:6: keyring goes with --join or --serf-addr"},
+		{"a negative ttl", "ttl = \"-5s\"\n" + right, "", "F:1: ttl -5s: the least is 100ms"},
+		{"pairs", "log-level = \"loud\"\nlog-format = \"xml\"\nadmin = \"here\"\nadmin-locks = -1\n" + right, "",
+			"F:1: log-level \"loud\": use info, warn, error, or off\n" +
+				"F:2: log-format \"xml\": use text or json\n" +
+				"F:3: admin \"here\": write HOST:PORT, as in 127.0.0.1:7430; port 0 takes a free one\n" +
+				"F:4: admin-locks -1: it cannot be negative"},
+		{"an empty list of peers", "name = \"a\"\npeer = []\n", "", "F:2: peer: name at least one, this one included, as in a=10.0.0.1:7400"},
+		{"an empty peers file", "name = \"a\"\npeers-file = \"\"\n", "", "F:2: peers-file: name the file"},
 		{"peers exclude each other", "peers-file = \"x\"\n" + right, "",
 			"F:1: peers-file: if any flags in the group [peers-file peer join] are set none of the others can be; [peer peers-file] were all set\n" +
 				"F:1: peers-file: peers file: stat x: no such file or directory"},
@@ -196,8 +204,10 @@ func TestConfigOfPeer(t *testing.T) {
 		{"nme = \"a\"\n" + peers, "", exitUsage, "F:1: nme: there is no such key"},
 		{"ttl = \"1ms\"\n" + peers, "", exitUsage, "F:1: ttl 1ms: the least is 100ms"},
 		{"ttl = \"1s\"\n" + peers, "--ttl 1ms", exitUsage, "conch: --ttl 1ms: the least is 100ms"},
-		{"voters = [\"b\"]\n" + peers, "", exitFalse, "F:1: voters: \"b\" is not among the peers (a)"},
-		{"voters = [\"b\"]\n" + peers, "--name b", exitFalse, "conch: b is not among the peers (a)"},
+		{"voters = [\"b\"]\n" + peers, "", exitUsage, "F:1: voters: \"b\" is not among the peers (a)"},
+		{"cluster = \"" + strings.Repeat("x", 201) + "\"\n" + peers, "", exitUsage, "F:1: cluster has 201 bytes"},
+		{"voters = [\"b\"]\n" + peers, "--voters c", exitUsage, "conch: --voters: \"c\" is not among the peers (a)"},
+		{"voters = [\"b\"]\n" + peers, "--name b", exitUsage, "conch: b is not among the peers (a)"},
 		{"", "--name a", exitUsage, "F: at least one of the flags in the group"},
 		{peers, "--join 127.0.0.1:1 --voters a", exitUsage, "F:2: peer: if any flags in the group [peers-file peer join]"},
 	} {
