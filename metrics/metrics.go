@@ -53,7 +53,7 @@ type Metrics struct {
 	locks    map[string]*lock
 	others   *lock // nil until there are some
 	messages map[message]*traffic
-	up       map[string]bool // the peers whose link is
+	up       map[string]bool // the peers whose link is, or was when this peer ended
 }
 
 // lock has what is counted of one lock, or of all others.
@@ -220,7 +220,7 @@ func (m *Metrics) turn(peer string, up bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
-	case up && !m.up[peer]:
+	case up: // told once, and of a peer that was joined again nobody has told that its links went down
 		m.up[peer] = true
 		m.turns.WithLabelValues("up").Inc()
 	case !up && m.up[peer]:
