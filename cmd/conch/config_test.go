@@ -112,13 +112,18 @@ func TestConfigPrint(t *testing.T) {
 	}
 }
 
+// right is a configuration with nothing wrong.
+const right = "name = \"a\"\n[peers]\na = \"127.0.0.1:1\"\nb = \"127.0.0.1:2\"\n"
+
+// checked is a configuration file, and what conch config check says of it.
+type checked struct {
+	name, text string
+	args       string
+	want       string // all that is said; F is the file
+}
+
 func TestConfigCheck(t *testing.T) {
-	const right = "name = \"a\"\n[peers]\na = \"127.0.0.1:1\"\nb = \"127.0.0.1:2\"\n"
-	tests := []struct {
-		name, text string
-		args       string
-		want       string // all that is said; F is the file
-	}{
+	checkAll(t, []checked{
 		{"right", right, "", "F is right: peer a of cluster conch"},
 		{"a byte order mark", "\ufeff" + right, "", "F is right: peer a of cluster conch"},
 		{"the command line wins", "ttl = \"1ms\"\ncluster = \"x\"\n" + right, "--ttl 1s --name b --cluster y", "F is right: peer b of cluster y"},
@@ -149,23 +154,12 @@ func TestConfigCheck(t *testing.T) {
 				"F:4: log-level \"loud\": use info, warn, error, or off\n" +
 				"F:5: socket-mode: \"0777\": use 0600, 0660 or 0666\n" +
 				"F:6: keyring goes with --join or --serf-addr"},
-		{"a negative ttl", "ttl = \"-5s\"\n" + right, "", "F:1: ttl -5s: the least is 100ms"},
-		{"pairs", "log-level = \"loud\"\nlog-format = \"xml\"\nadmin = \"here\"\nadmin-locks = -1\n" + right, "",
-			"F:1: log-level \"loud\": use info, warn, error, or off\n" +
-				"F:2: log-format \"xml\": use text or json\n" +
-				"F:3: admin \"here\": write HOST:PORT, as in 127.0.0.1:7430; port 0 takes a free one\n" +
-				"F:4: admin-locks -1: it cannot be negative"},
-		{"an empty list of peers", "name = \"a\"\npeer = []\n", "", "F:2: peer: name at least one, this one included, as in a=10.0.0.1:7400"},
-		{"an empty peers file", "name = \"a\"\npeers-file = \"\"\n", "", "F:2: peers-file: name the file"},
 		{"peers exclude each other", "peers-file = \"x\"\n" + right, "",
 			"F:1: peers-file: if any flags in the group [peers-file peer join] are set none of the others can be; [peer peers-file] were all set\n" +
 				"F:1: peers-file: peers file: stat x: no such file or directory"},
 		{"peers twice", "peer = [\"a=127.0.0.1:1\"]\n" + right, "", "F:3: peers: peer in line 1 gives peers, too: leave one of them out"},
 		{"peers by flag", right, "--peer a=127.0.0.1:7 --peer c=127.0.0.1:8 --voters c", "F is right: peer a of cluster conch"},
 		{"peers as an inline table", "name = \"a\"\npeers = {a = \"127.0.0.1:1\", \"b.c\" = \"127.0.0.1:1\"}\n", "", "F:2: peer \"b.c=127.0.0.1:1\": peers a and b.c have the same address 127.0.0.1:1"},
-		{"peers as an inline table of several lines", "name = \"a\"\npeers = {a = \"127.0.0.1:1\",\n\n  b = 7,\n}\n", "", "F:4: peers: b: write the address in quotes, as in \"10.0.0.1:7400\"; a name with dots needs quotes, too"},
-		{"a key that looks like a name in a table", "\"peers.b\" = 1\n[peers]\na = \"127.0.0.1:1\"\nb = 7\n", "--name a", "F:1: peers.b: there is no such key; did you mean peers?\n" +
-			"F:4: peers: b: write the address in quotes, as in \"10.0.0.1:7400\"; a name with dots needs quotes, too"},
 		{"no table of peers", "name = \"a\"\npeers = \"peers.txt\"\n", "", "F:2: peers: write a table, as in [peers] and below it a = \"10.0.0.1:7400\""},
 		{"an empty table of peers", "name = \"a\"\n[peers]\n", "", "F:2: peers: no peers; write one a line, as in a = \"10.0.0.1:7400\""},
 		{"one is not among the peers", strings.Replace(right, `"a"`, `"c"`, 1), "", "F: c is not among the peers (a, b)"},
@@ -174,7 +168,29 @@ func TestConfigCheck(t *testing.T) {
 		{"gossip", "name = \"d\"\njoin = [\"10.0.0.1:7946\"]\nvoters = [\"a\", \"b\", \"c\"]\nnetwork = \"wan\"\n", "", "F is right: peer d of cluster conch"},
 		{"gossip without voters", "name = \"d\"\njoin = [\"10.0.0.1:7946\"]\nnetwork = \"mars\"\n", "", "F:2: join needs --voters a,b,c: whose votes count is decided when the cluster is born, and is the same at every peer\n" +
 			"F:3: network \"mars\": write lan, wan or loopback"},
-	}
+	})
+}
+
+// What is wrong is looked for at its place, and nowhere else.
+func TestConfigCheckPlaces(t *testing.T) {
+	checkAll(t, []checked{
+		{"a negative ttl", "ttl = \"-5s\"\n" + right, "", "F:1: ttl -5s: the least is 100ms"},
+		{"pairs", "log-level = \"loud\"\nlog-format = \"xml\"\nadmin = \"here\"\nadmin-locks = -1\n" + right, "",
+			"F:1: log-level \"loud\": use info, warn, error, or off\n" +
+				"F:2: log-format \"xml\": use text or json\n" +
+				"F:3: admin \"here\": write HOST:PORT, as in 127.0.0.1:7430; port 0 takes a free one\n" +
+				"F:4: admin-locks -1: it cannot be negative"},
+		{"an empty list of peers", "name = \"a\"\npeer = []\n", "", "F:2: peer: name at least one, this one included, as in a=10.0.0.1:7400"},
+		{"an empty peers file", "name = \"a\"\npeers-file = \"\"\n", "", "F:2: peers-file: name the file"},
+		{"peers as an inline table of several lines", "name = \"a\"\npeers = {a = \"127.0.0.1:1\",\n\n  b = 7,\n}\n", "", "F:4: peers: b: write the address in quotes, as in \"10.0.0.1:7400\"; a name with dots needs quotes, too"},
+		{"a key that looks like a name in a table", "\"peers.b\" = 1\n[peers]\na = \"127.0.0.1:1\"\nb = 7\n", "--name a", "F:1: peers.b: there is no such key; did you mean peers?\n" +
+			"F:4: peers: b: write the address in quotes, as in \"10.0.0.1:7400\"; a name with dots needs quotes, too"},
+	})
+}
+
+// checkAll checks files.
+func checkAll(t *testing.T, tests []checked) {
+	t.Helper()
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			path := writeConfig(t, tt.text)
