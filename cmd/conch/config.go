@@ -58,7 +58,7 @@ func (c *config) missing(cmd *cobra.Command) error {
 
 // maxConfig is the size in bytes beyond which a configuration is surely something
 // else. It also bounds how long the library takes for many keys: the square of them.
-const maxConfig = 128 << 10
+const maxConfig = 64 << 10
 
 // read reads the file into flags that the command line has not given, and returns
 // all that is wrong with it.
