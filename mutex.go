@@ -57,7 +57,7 @@ type own Peer
 
 // Acquire implements locker.Locker.
 func (o *own) Acquire(ctx context.Context, lock string, options locker.Options) (locker.Hold, error) {
-	about := node.About{Label: options.Label, Trace: options.Trace, ID: options.ID}
+	about := node.About{Label: options.Label, Trace: options.Trace, ID: options.ID, Lost: options.Lost}
 	if options.Progress != nil {
 		return o.acquireTold(ctx, lock, about, options.Progress)
 	}

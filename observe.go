@@ -51,7 +51,8 @@ const (
 	// Exited: a hold of the Lock has ended, after it Took so long, by Unlock or
 	// because the peer was closed.
 	Exited
-	// LostHold: it was lost, as ErrLost has it, after so long.
+	// LostHold: it was lost, as ErrLost has it, after so long; also if it was lost to a
+	// program that has it through this peer, and fell silent.
 	LostHold
 	// Renewed: the lease of a hold of the Lock was renewed. Took is what was left
 	// of the lease at that moment. Renewals that added less than a tenth to it are

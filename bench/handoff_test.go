@@ -46,7 +46,7 @@ const insideTime = 200 * time.Microsecond
 func (i inside) do() {
 	switch i {
 	case waits:
-		time.Sleep(insideTime)
+		<-time.After(insideTime)
 	case works:
 		for began := time.Now(); time.Since(began) < insideTime; {
 		}

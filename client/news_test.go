@@ -73,3 +73,15 @@ func TestTold(t *testing.T) {
 	}
 	next.Unlock()
 }
+
+// Whoever unlocks a hold that was ended a moment before, of which the news has not come
+// yet, hears of it then.
+func TestToldLate(t *testing.T) {
+	peers, hold := holder(t)
+	if _, err := peers[1].End(t.Context(), "x", hold.Token(), "root@b", "it hangs"); err != nil {
+		t.Fatal(err)
+	}
+	if err := hold.Unlock(); !errors.Is(err, conch.ErrLost) {
+		t.Errorf("Unlock: %v", err)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -174,13 +175,13 @@ func (s *session) hold(ctx context.Context, l *conchv1.Lease, again string) (*ho
 	if now.Sub(algo.Instant(l.GetAskedNs())) > 10*term {
 		// The wait was long, and what counts from its beginning is inexact.
 		if err := s.refresh(ctx); err != nil && ctx.Err() != nil {
-			h.drop(context.Cause(ctx))
+			h.drop(context.Cause(ctx), false)
 			return nil, context.Cause(ctx)
 		}
 	}
 	h.look()
 	if err := h.cause(); err != nil {
-		h.drop(err)
+		h.drop(err, false) // nobody has seen it
 		return nil, errSession
 	}
 	return h, nil
@@ -332,21 +333,25 @@ func (h *hold) cause() error {
 	return h.why
 }
 
-// drop ends it, and tells the peer. A wish that was asked for again is given up for good: a
-// call of it that the peer has not taken up yet would be granted to nobody.
-func (h *hold) drop(why error) {
+// drop ends it, and tells the peer, also if it was lost to its caller before. A wish that
+// was asked for again is given up for good: a call of it that the peer has not taken up
+// yet would be granted to nobody. It returns true if the peer says that it had lost it.
+func (h *hold) drop(why error, lost bool) bool {
 	h.s.mu.Lock()
 	h.finish(why)
 	delete(h.s.holds, h)
 	h.s.mu.Unlock()
 	if h.again != "" {
 		h.s.cancelWish(h.again)
-		return
+		return false
 	}
+	var there atomic.Bool // the loss, at the peer
 	h.s.c.tell(h.s, func(ctx context.Context) error {
-		_, err := h.s.c.calls.Release(ctx, &conchv1.ReleaseRequest{Session: h.s.id, Lock: h.lock, Token: uint64(h.token)})
+		answer, err := h.s.c.calls.Release(ctx, &conchv1.ReleaseRequest{Session: h.s.id, Lock: h.lock, Token: uint64(h.token), Lost: lost})
+		there.Store(answer.GetLost())
 		return err
 	})
+	return there.Load()
 }
 
 // Release implements locker.Hold.
@@ -356,6 +361,9 @@ func (h *hold) Release() error {
 	if errors.Is(before, context.Canceled) || errors.Is(before, conch.ErrClosed) {
 		return before
 	}
-	h.drop(context.Canceled) // also if it is lost: then others get in the sooner
+	lost := h.drop(context.Canceled, before != nil) // also if it is lost: then others get in the sooner
+	if lost && before == nil {
+		return fmt.Errorf("%w: the peer has lost it", conch.ErrLost)
+	}
 	return before
 }

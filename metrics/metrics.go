@@ -53,7 +53,7 @@ type Metrics struct {
 	locks    map[string]*lock
 	others   *lock // nil until there are some
 	messages map[message]*traffic
-	up       map[string]bool // the peers whose link is
+	up       map[string]bool // the peers whose link is, or was when this peer ended
 }
 
 // lock has what is counted of one lock, or of all others.
@@ -91,7 +91,7 @@ func New(o Options) *Metrics {
 			"It is by this peer's clock alone: if other peers were inside in between, their turns are part of it, and handoffs between two peers are not measured, since no clock sees both ends.",
 			1e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, .01, .025, .05, .1, .25, .5, 1, 5, 30),
 		gaveUp: counter("conch_lock_give_ups_total", "Calls of Lock or TryLock at this peer that waited and got nothing: their context or the peer had ended, or too many locks were in use.", "lock"),
-		lost:   counter("conch_lock_losses_total", "Holds at this peer that were lost before they were unlocked: their leases could not be renewed in time.", "lock"),
+		lost:   counter("conch_lock_losses_total", "Holds at this peer that were lost before they were unlocked: their leases could not be renewed in time, or their programs were silent for too long.", "lock"),
 		lease: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "conch_lease_left_seconds", Help: "How much of its lease a hold at this peer had left when the lease was renewed, a majority having answered.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, .75, 1, 1.25, 1.5, 1.75, 2, 2.25, 2.5, 3, 4, 5, 7.5, 10, 15, 30, 60}}),
 		sent:     counter("conch_messages_sent_total", "Messages about locks given to the links to other peers; upkeep is what no entry needs, as renewals of leases.", "kind", "upkeep"),
@@ -220,7 +220,7 @@ func (m *Metrics) turn(peer string, up bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
-	case up && !m.up[peer]:
+	case up: // told once, and of a peer that was joined again nobody has told that its links went down
 		m.up[peer] = true
 		m.turns.WithLabelValues("up").Inc()
 	case !up && m.up[peer]:

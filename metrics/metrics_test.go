@@ -69,6 +69,17 @@ func counts(t *testing.T, m *metrics.Metrics) (list []string) {
 	return list
 }
 
+// A peer that is closed tells nothing of its links, and has new ones when it is joined again.
+func TestLinksOfPeerJoinedAgain(t *testing.T) {
+	m := metrics.New(metrics.Options{})
+	m.Observe(conch.Event{Kind: conch.LinkUp, Peer: "b"})
+	m.Observe(conch.Event{Kind: conch.LinkUp, Peer: "b"})
+	m.Observe(conch.Event{Kind: conch.LinkDown, Peer: "b"})
+	if got, want := strings.Join(counts(t, m), "; "), `conch_link_changes_total{state="down"} 1; conch_link_changes_total{state="up"} 2`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // A link that is down is said to be so again for each reason, and changes once.
 func TestLinkChanges(t *testing.T) {
 	m := metrics.New(metrics.Options{})

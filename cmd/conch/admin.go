@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,17 +42,18 @@ func (o *adminOptions) check(cmd *cobra.Command) error {
 		}
 		return nil
 	}
+	var wrong problems
 	if o.locks < 0 {
-		return usage("--admin-locks %d: it cannot be negative", o.locks)
+		wrong.add("--admin-locks %d: it cannot be negative", o.locks)
 	}
 	_, port, err := net.SplitHostPort(o.addr)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		return usage("--admin %q: write HOST:PORT, as in 127.0.0.1:7430; port 0 takes a free one", o.addr)
+		wrong.add("--admin %q: write HOST:PORT, as in 127.0.0.1:7430; port 0 takes a free one", o.addr)
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 // admin is what a peer tells operators over HTTP: its metrics, whether it lives and
@@ -82,11 +82,9 @@ func (o *adminOptions) listen(cfg *conch.Config) (*admin, error) {
 	}
 	l, err := net.Listen("tcp", o.addr)
 	if err != nil {
-		var dns *net.DNSError
-		if err = fmt.Errorf("--admin: %w", err); errors.As(err, &dns) || errors.Is(err, syscall.EADDRNOTAVAIL) {
-			return nil, usage("%w: give an address of this machine", err)
-		}
-		return nil, err
+		// It may come: a name that is not known yet, or an address that this machine is
+		// about to have. So it is not bad usage, and a service manager tries again.
+		return nil, fmt.Errorf("--admin: %w", err)
 	}
 	locks := o.locks
 	if locks == 0 {

@@ -57,8 +57,8 @@ func (c *config) missing(cmd *cobra.Command) error {
 }
 
 // maxConfig is the size in bytes beyond which a configuration is surely something
-// else.
-const maxConfig = 1 << 20
+// else. It also bounds how long the library takes for many keys: the square of them.
+const maxConfig = 64 << 10
 
 // read reads the file into flags that the command line has not given, and returns
 // all that is wrong with it.
@@ -78,9 +78,8 @@ func (c *config) read(flags *pflag.FlagSet) []error {
 	return c.parse(text, flags)
 }
 
-// spoken finds the flags that an error speaks of: as flags, or, in those of the
-// library, as fields of conch.Config.
-var spoken = regexp.MustCompile(`--([a-z][a-z-]*)( "([a-z0-9.-]+)=)?|Config\.(?:Tuning\.)?([A-Z][A-Za-z]*)`)
+// spoken finds the flags that an error speaks of.
+var spoken = regexp.MustCompile(`--([a-z][a-z-]*)( "([a-z0-9.-]+)=)?`)
 
 // locate makes errors about flags name the place in the file that gave them. It
 // leaves those alone that have nothing to do with the file.
@@ -97,10 +96,7 @@ func (c *config) locate(err error) error {
 func (c *config) place(err error) (key string, located error) {
 	text := err.Error()
 	for _, found := range spoken.FindAllStringSubmatch(text, -1) {
-		written := "--" + found[1]
-		if key = found[1]; key == "" {
-			written, key = found[0], strings.ToLower(found[4])
-		}
+		key = found[1]
 		line := c.lines[key]
 		if one := c.lines["peers."+found[3]]; key == "peer" && one > 0 {
 			line = one
@@ -108,7 +104,7 @@ func (c *config) place(err error) (key string, located error) {
 		if line == 0 {
 			continue
 		}
-		located = fmt.Errorf("%s:%d: %s", c.path, line, strings.Replace(text, written, key, 1))
+		located = fmt.Errorf("%s:%d: %s", c.path, line, strings.Replace(text, "--"+key, key, 1))
 		var exit exitError
 		if errors.As(err, &exit) {
 			located = exitError{exit.code, located}

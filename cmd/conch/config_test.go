@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 )
@@ -111,13 +112,18 @@ func TestConfigPrint(t *testing.T) {
 	}
 }
 
+// right is a configuration with nothing wrong.
+const right = "name = \"a\"\n[peers]\na = \"127.0.0.1:1\"\nb = \"127.0.0.1:2\"\n"
+
+// checked is a configuration file, and what conch config check says of it.
+type checked struct {
+	name, text string
+	args       string
+	want       string // all that is said; F is the file
+}
+
 func TestConfigCheck(t *testing.T) {
-	const right = "name = \"a\"\n[peers]\na = \"127.0.0.1:1\"\nb = \"127.0.0.1:2\"\n"
-	tests := []struct {
-		name, text string
-		args       string
-		want       string // all that is said; F is the file
-	}{
+	checkAll(t, []checked{
 		{"right", right, "", "F is right: peer a of cluster conch"},
 		{"a byte order mark", "\ufeff" + right, "", "F is right: peer a of cluster conch"},
 		{"the command line wins", "ttl = \"1ms\"\ncluster = \"x\"\n" + right, "--ttl 1s --name b --cluster y", "F is right: peer b of cluster y"},
@@ -162,7 +168,29 @@ func TestConfigCheck(t *testing.T) {
 		{"gossip", "name = \"d\"\njoin = [\"10.0.0.1:7946\"]\nvoters = [\"a\", \"b\", \"c\"]\nnetwork = \"wan\"\n", "", "F is right: peer d of cluster conch"},
 		{"gossip without voters", "name = \"d\"\njoin = [\"10.0.0.1:7946\"]\nnetwork = \"mars\"\n", "", "F:2: join needs --voters a,b,c: whose votes count is decided when the cluster is born, and is the same at every peer\n" +
 			"F:3: network \"mars\": write lan, wan or loopback"},
-	}
+	})
+}
+
+// What is wrong is looked for at its place, and nowhere else.
+func TestConfigCheckPlaces(t *testing.T) {
+	checkAll(t, []checked{
+		{"a negative ttl", "ttl = \"-5s\"\n" + right, "", "F:1: ttl -5s: the least is 100ms"},
+		{"pairs", "log-level = \"loud\"\nlog-format = \"xml\"\nadmin = \"here\"\nadmin-locks = -1\n" + right, "",
+			"F:1: log-level \"loud\": use info, warn, error, or off\n" +
+				"F:2: log-format \"xml\": use text or json\n" +
+				"F:3: admin \"here\": write HOST:PORT, as in 127.0.0.1:7430; port 0 takes a free one\n" +
+				"F:4: admin-locks -1: it cannot be negative"},
+		{"an empty list of peers", "name = \"a\"\npeer = []\n", "", "F:2: peer: name at least one, this one included, as in a=10.0.0.1:7400"},
+		{"an empty peers file", "name = \"a\"\npeers-file = \"\"\n", "", "F:2: peers-file: name the file"},
+		{"peers as an inline table of several lines", "name = \"a\"\npeers = {a = \"127.0.0.1:1\",\n\n  b = 7,\n}\n", "", "F:4: peers: b: write the address in quotes, as in \"10.0.0.1:7400\"; a name with dots needs quotes, too"},
+		{"a key that looks like a name in a table", "\"peers.b\" = 1\n[peers]\na = \"127.0.0.1:1\"\nb = 7\n", "--name a", "F:1: peers.b: there is no such key; did you mean peers?\n" +
+			"F:4: peers: b: write the address in quotes, as in \"10.0.0.1:7400\"; a name with dots needs quotes, too"},
+	})
+}
+
+// checkAll checks files.
+func checkAll(t *testing.T, tests []checked) {
+	t.Helper()
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			path := writeConfig(t, tt.text)
@@ -192,8 +220,10 @@ func TestConfigOfPeer(t *testing.T) {
 		{"nme = \"a\"\n" + peers, "", exitUsage, "F:1: nme: there is no such key"},
 		{"ttl = \"1ms\"\n" + peers, "", exitUsage, "F:1: ttl 1ms: the least is 100ms"},
 		{"ttl = \"1s\"\n" + peers, "--ttl 1ms", exitUsage, "conch: --ttl 1ms: the least is 100ms"},
-		{"voters = [\"b\"]\n" + peers, "", exitFalse, "F:1: voters: \"b\" is not among the peers (a)"},
-		{"voters = [\"b\"]\n" + peers, "--name b", exitFalse, "conch: b is not among the peers (a)"},
+		{"voters = [\"b\"]\n" + peers, "", exitUsage, "F:1: voters: \"b\" is not among the peers (a)"},
+		{"cluster = \"" + strings.Repeat("x", 201) + "\"\n" + peers, "", exitUsage, "F:1: cluster has 201 bytes"},
+		{"voters = [\"b\"]\n" + peers, "--voters c", exitUsage, "conch: --voters: \"c\" is not among the peers (a)"},
+		{"voters = [\"b\"]\n" + peers, "--name b", exitUsage, "conch: b is not among the peers (a)"},
 		{"", "--name a", exitUsage, "F: at least one of the flags in the group"},
 		{peers, "--join 127.0.0.1:1 --voters a", exitUsage, "F:2: peer: if any flags in the group [peers-file peer join]"},
 	} {
@@ -216,6 +246,24 @@ func TestConfigOfPeer(t *testing.T) {
 		{"config check x --config y", exitUsage, "--config: give the file alone"},
 		{"config print x", exitUsage, "unknown command"},
 	})
+}
+
+// To look for the places of keys takes no longer for each of many.
+func TestPlacesOfMany(t *testing.T) {
+	var keys strings.Builder
+	for i := range 100_000 {
+		fmt.Fprintf(&keys, "k%d=1\n", i)
+	}
+	for name, text := range map[string]string{"keys": keys.String(), "dots": "a" + strings.Repeat(".a", 500_000) + "=1\n"} {
+		began := time.Now()
+		at := placesIn([]byte(text))
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("%s: it took %s", name, took)
+		}
+		if want := strings.Count(text, "\n"); len(at.keys) != want || name == "keys" && at.keys["k99999"] != want {
+			t.Errorf("%s: %d keys, the last in line %d", name, len(at.keys), at.keys["k99999"])
+		}
+	}
 }
 
 // FuzzConfig holds that no text makes a peer panic, that errors name a place in it, and

@@ -94,18 +94,29 @@ func (o *peerOptions) checkConfig(cmd *cobra.Command) error {
 	return nil
 }
 
-// verify looks at what the flags say, first at each, then at how they fit together.
+// verify looks at what the flags say, first at each, then at how they fit together. What
+// it finds is bad usage: it will not be better next time.
 func (o *peerOptions) verify(cmd *cobra.Command) error {
 	if err := o.complete(cmd); err != nil {
 		return err
 	}
 	if _, err := o.Discovery.Peers(); err != nil {
-		return fmt.Errorf("--peers-file: %w", err)
+		return usage("--peers-file: %w", err)
 	}
 	if err := o.Config.Check(); err != nil {
-		return errors.New(strings.TrimPrefix(err.Error(), "conch: "))
+		return usage("%s", asFlags(err))
 	}
 	return nil
+}
+
+// fields are those of conch.Config in the library's errors. Flags are called after them.
+var fields = regexp.MustCompile(`\bConfig\.(?:Tuning\.)?([A-Z][A-Za-z]*)`)
+
+// asFlags is an error of the library, as it is said of flags.
+func asFlags(err error) string {
+	return fields.ReplaceAllStringFunc(strings.TrimPrefix(err.Error(), "conch: "), func(field string) string {
+		return "--" + strings.ToLower(fields.FindStringSubmatch(field)[1])
+	})
 }
 
 // printConfig writes a configuration file with all keys, none of them in force.

@@ -32,8 +32,8 @@ func (c *config) parse(text []byte, flags *pflag.FlagSet) []error {
 		}
 		return []error{fmt.Errorf("%s:%d: %s", c.path, line, strings.TrimPrefix(err.Error(), "toml: "))}
 	}
-	lines := keyLines(text)
-	keys := slices.SortedFunc(maps.Keys(values), func(a, b string) int { return lines[a] - lines[b] })
+	at := placesIn(text)
+	keys := slices.SortedFunc(maps.Keys(values), func(a, b string) int { return at.keys[a] - at.keys[b] })
 	var wrong []error
 	for _, key := range keys {
 		report := func(line int, err error) {
@@ -43,47 +43,44 @@ func (c *config) parse(text []byte, flags *pflag.FlagSet) []error {
 		if key == peersTable {
 			name = "peer"
 			if _, both := values[name]; both {
-				report(lines[key], fmt.Errorf("peer in line %d gives peers, too: leave one of them out", lines[name]))
+				report(at.keys[key], fmt.Errorf("peer in line %d gives peers, too: leave one of them out", at.keys[name]))
 				continue
 			}
 		}
 		flag := flags.Lookup(name)
 		if flag == nil || notInFile(name) {
-			report(lines[key], unknownKey(key, flags))
+			report(at.keys[key], unknownKey(key, flags))
 			continue
 		}
 		if flag.Changed {
 			continue // the command line wins
 		}
-		c.lines[name] = lines[key]
+		c.lines[name] = at.keys[key]
 		flag.Changed = true // even if it is wrong: then it is not missing, too
 		if key == peersTable {
-			c.readPeers(values[key], flag, lines, func(line int, err error) { c.wrong[name] = true; report(line, err) })
+			c.readPeers(values[key], flag, at, func(line int, err error) { c.wrong[name] = true; report(line, err) })
 		} else if err := setFlag(flag, values[key]); err != nil {
 			c.wrong[name] = true
-			report(lines[key], err)
+			report(at.keys[key], err)
 		}
 	}
 	return wrong
 }
 
 // readPeers reads the table of peers.
-func (c *config) readPeers(value any, flag *pflag.Flag, lines map[string]int, report func(line int, err error)) {
+func (c *config) readPeers(value any, flag *pflag.Flag, at places, report func(line int, err error)) {
 	table, ok := value.(map[string]any)
 	if !ok {
-		report(lines[peersTable], errors.New(`write a table, as in [peers] and below it a = "10.0.0.1:7400"`))
+		report(at.keys[peersTable], errors.New(`write a table, as in [peers] and below it a = "10.0.0.1:7400"`))
 		return
 	}
 	if len(table) == 0 {
-		report(lines[peersTable], errors.New(`no peers; write one a line, as in a = "10.0.0.1:7400"`))
+		report(at.keys[peersTable], errors.New(`no peers; write one a line, as in a = "10.0.0.1:7400"`))
 		return
 	}
 	var list []string
 	for _, peer := range slices.Sorted(maps.Keys(table)) {
-		line := lines[peersTable+"."+peer]
-		if line == 0 {
-			line = lines[peersTable]
-		}
+		line := at.peers[peer]
 		addr, ok := table[peer].(string)
 		if !ok {
 			report(line, fmt.Errorf(`%s: write the address in quotes, as in "10.0.0.1:7400"; a name with dots needs quotes, too`, peer))
@@ -97,7 +94,7 @@ func (c *config) readPeers(value any, flag *pflag.Flag, lines map[string]int, re
 		list = append(list, peer+"="+addr)
 	}
 	if err := flag.Value.(pflag.SliceValue).Replace(list); err != nil {
-		report(lines[peersTable], err)
+		report(at.keys[peersTable], err)
 	}
 }
 
@@ -152,30 +149,52 @@ func wanted(flag *pflag.Flag) string {
 	}
 }
 
-// keyLines says in which lines a text that can be read has its keys, and those in
-// tables as TABLE.KEY. The library's decoder does not tell.
-func keyLines(text []byte) map[string]int {
-	lines := make(map[string]int)
+// places are the lines in which a text has its keys, and the names in its table of
+// peers.
+type places struct{ keys, peers map[string]int }
+
+// placesIn finds them in a text that can be read. The library's decoder does not tell.
+func placesIn(text []byte) places {
+	at := places{make(map[string]int), make(map[string]int)}
+	line, counted := 1, 0
+	note := func(lines map[string]int, name string, key *unstable.Node) {
+		if lines[name] == 0 {
+			offset := int(key.Raw.Offset) // keys come in order: no line is counted twice
+			line, counted = line+bytes.Count(text[counted:offset], []byte("\n")), offset
+			lines[name] = line
+		}
+	}
+	// walk notes a key below a path, and returns what its path begins with.
+	walk := func(path []string, key unstable.Iterator) []string {
+		for key.Next() && len(path) < 2 {
+			name := string(key.Node().Data)
+			switch {
+			case len(path) == 0:
+				note(at.keys, name, key.Node())
+			case path[0] == peersTable:
+				note(at.peers, name, key.Node())
+			}
+			path = append(slices.Clone(path), name)
+		}
+		return path
+	}
 	var parser unstable.Parser
 	parser.Reset(text)
 	var table []string
 	for parser.NextExpression() {
 		expression := parser.Expression()
-		var path []string
-		if expression.Kind == unstable.KeyValue {
-			path = slices.Clone(table)
+		if expression.Kind != unstable.KeyValue {
+			table = walk(nil, expression.Key())
+			continue
 		}
-		for key := expression.Key(); key.Next(); {
-			path = append(path, string(key.Node().Data))
-			if name := strings.Join(path, "."); lines[name] == 0 {
-				lines[name] = parser.Shape(key.Node().Raw).Start.Line
+		path := walk(table, expression.Key())
+		if value := expression.Value(); value.Kind == unstable.InlineTable {
+			for pairs := value.Children(); pairs.Next(); {
+				walk(path, pairs.Node().Key())
 			}
 		}
-		if expression.Kind != unstable.KeyValue {
-			table = path
-		}
 	}
-	return lines
+	return at
 }
 
 // unknownKey says what may have been meant.

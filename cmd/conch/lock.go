@@ -226,11 +226,8 @@ func (o *lockOptions) open(cmd *cobra.Command) (mutexes, error) {
 		return c, nil
 	}
 	o.peer.logLevel, o.peer.logFormat = "warn", "text"
-	if err := o.peer.complete(cmd); err != nil {
+	if err := o.peer.verify(cmd); err != nil {
 		return nil, err
-	}
-	if err := o.peer.Config.Check(); err != nil {
-		return nil, usage("%s", strings.TrimPrefix(err.Error(), "conch: "))
 	}
 	p, err := conch.Join(cmd.Context(), o.peer.Config)
 	if err != nil {

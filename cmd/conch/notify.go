@@ -55,11 +55,12 @@ func (n *notifier) close() {
 	}
 }
 
-// say sends one message. That it cannot be sent is no reason to end: the manager
-// decides what becomes of a service that it does not hear.
-func (n *notifier) say(format string, args ...any) {
+// say sends one message, and returns whether the manager has it. That it has not is no
+// reason to end: the manager decides what becomes of a service that it does not hear.
+func (n *notifier) say(format string, args ...any) bool {
 	n.conn.SetWriteDeadline(time.Now().Add(notifyTime))
-	fmt.Fprintf(n.conn, format, args...)
+	_, err := fmt.Fprintf(n.conn, format, args...)
+	return err == nil
 }
 
 // observed is what run looks at: a conch.Peer.
@@ -81,17 +82,22 @@ func (n *notifier) run(ctx context.Context, peer observed, algorithm string) {
 		defer ticker.Stop()
 		tick = ticker.C
 	}
-	said := ""
-	for first := true; ; first = false {
+	said, ready := "", false
+	for {
 		changed := peer.PeersChanged() // before Status, so that no change is missed
 		text := statusLine(peer.Status(), algorithm)
-		if first {
-			n.say("READY=1\nSTATUS=%s", text)
-		} else if text != said {
+		var again <-chan time.Time
+		switch {
+		case !ready: // without that, the manager ends the peer
+			if ready = n.say("READY=1\nSTATUS=%s", text); !ready {
+				again = time.After(notifyTime)
+			}
+		case text != said:
 			n.say("STATUS=%s", text)
 		}
 		said = text
 		select {
+		case <-again:
 		case <-ctx.Done():
 			n.say("STOPPING=1\nSTATUS=stops: waits until its programs have given back what they hold")
 			return

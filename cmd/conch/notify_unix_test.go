@@ -154,13 +154,20 @@ func (h *hanging) Status() conch.Status {
 
 func (h *hanging) PeersChanged() <-chan struct{} { return nil }
 
-// said counts what is said to a service manager.
+// said counts what is said to a service manager, which is busy at first.
 type said struct {
 	net.Conn
-	n map[string]int
+	n    map[string]int
+	busy int // for so many messages
 }
 
-func (s *said) Write(text []byte) (int, error)   { s.n[string(text)]++; return len(text), nil }
+func (s *said) Write(text []byte) (int, error) {
+	if s.busy--; s.busy >= 0 {
+		return 0, os.ErrDeadlineExceeded
+	}
+	s.n[string(text)]++
+	return len(text), nil
+}
 func (s *said) SetWriteDeadline(time.Time) error { return nil }
 
 // A peer that hangs in a step is silent, so that the watchdog ends it.
@@ -183,6 +190,23 @@ func TestNotifyHangs(t *testing.T) {
 		cancel()
 		close(peer.freed)
 		<-done
+	})
+}
+
+// That the peer is ready is said until the manager has heard it, and then no more.
+func TestNotifyBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn := &said{n: make(map[string]int), busy: 3}
+		n := &notifier{conn: conn}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { n.run(ctx, &hanging{answers: 100}, "relay"); close(done) }()
+		time.Sleep(time.Hour)
+		cancel()
+		<-done
+		if got := conn.n["READY=1\nSTATUS=peer a: 1 of 1 votes, 1 of 1 peers up"]; got != 1 || len(conn.n) != 2 {
+			t.Errorf("it was said: %v", conn.n)
+		}
 	})
 }
 

@@ -139,10 +139,11 @@ func (o *peerOptions) check(cmd *cobra.Command) error {
 	if err := algo.CheckLock(o.section.lock); err != nil && o.section.every > 0 {
 		wrong.add("--lock: %w", err)
 	}
-	if o.TTL != 0 && o.TTL < conch.MinTTL {
+	most := cmp.Or(o.TTL, conch.DefaultTTL) / 3
+	switch {
+	case o.TTL != 0 && o.TTL < conch.MinTTL:
 		wrong.add("--ttl %s: the least is %s", o.TTL, conch.MinTTL)
-	}
-	if most := cmp.Or(o.TTL, conch.DefaultTTL) / 3; o.Tuning.Linger < 0 || o.Tuning.Linger > most {
+	case o.Tuning.Linger < 0 || o.Tuning.Linger > most:
 		wrong.add("--linger %s: at most a third of the TTL, %s", o.Tuning.Linger, most)
 	}
 	if o.Tuning.Drift < 0 || o.Tuning.Drift > conch.MaxDrift {
@@ -194,6 +195,10 @@ func (o *peerOptions) completeDiscovery(cmd *cobra.Command) error {
 		if _, err := o.Discovery.Peers(); err != nil {
 			return errors.Join(withoutSerf(cmd), usage("%w", err))
 		}
+	case cmd.Flags().Changed("peers-file"):
+		return usage("--peers-file: name the file")
+	case cmd.Flags().Changed("peer"):
+		return usage("--peer: name at least one, this one included, as in a=10.0.0.1:7400")
 	default:
 		return o.completeSerf()
 	}
@@ -212,30 +217,35 @@ func (o *peerOptions) completeTrace() error {
 
 // newLogger returns the logger that the flags ask for, nil for none.
 func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
+	var wrong problems
 	options := &slog.HandlerOptions{}
 	switch level {
-	case "info":
+	case "info", "off":
 	case "warn":
 		options.Level = slog.LevelWarn
 	case "error":
 		options.Level = slog.LevelError
-	case "off":
-		return nil, nil
 	default:
-		return nil, usage("--log-level %q: use info, warn, error, or off", level)
+		wrong.add("--log-level %q: use info, warn, error, or off", level)
 	}
+	var handler slog.Handler
 	switch format {
 	case "text":
-		return slog.New(slog.NewTextHandler(w, options)), nil
+		handler = slog.NewTextHandler(w, options)
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, options)), nil
+		handler = slog.NewJSONHandler(w, options)
+	default:
+		wrong.add("--log-format %q: use text or json", format)
 	}
-	return nil, usage("--log-format %q: use text or json", format)
+	if len(wrong) > 0 || level == "off" {
+		return nil, errors.Join(wrong...)
+	}
+	return slog.New(handler), nil
 }
 
 // runPeer runs a peer until it is interrupted or cannot go on.
 func runPeer(cmd *cobra.Command, o *peerOptions) error {
-	if err := o.complete(cmd); err != nil {
+	if err := o.verify(cmd); err != nil {
 		return o.config.locate(err)
 	}
 	manager, err := newNotifier()
@@ -251,7 +261,7 @@ func runPeer(cmd *cobra.Command, o *peerOptions) error {
 	}
 	peer, err := conch.Join(ctx, o.Config)
 	if err != nil {
-		return errors.Join(o.config.locate(errors.New(strings.TrimPrefix(err.Error(), "conch: "))), admin.Close())
+		return errors.Join(errors.New(asFlags(err)), admin.Close())
 	}
 	local, err := serveLocal(peer, o, cmd.ErrOrStderr())
 	if err != nil {

@@ -27,6 +27,9 @@ type Options struct {
 	Trace string // likewise: the span in which it waits, as in a traceparent header
 	Try   bool   // the caller will not wait for long: a peer elsewhere may say so at once
 	ID    uint64 // tells the caller apart in views, from NewID; 0 if nobody needs to
+	// Lost is set before the hold is released if whom the caller has got it for had lost it
+	// by then, which the peer does not see; nil if that is the caller itself.
+	Lost *atomic.Bool
 	// Progress is told what the caller waits for; nil tells nobody.
 	Progress Progress
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/conchlock/conch/algo"
@@ -36,6 +37,9 @@ type About struct {
 	Label string
 	Trace string // the span in which it waits or holds, as in a traceparent header
 	ID    uint64 // tells the callers of this peer apart; 0 if nobody needs to
+	// Lost is set before Release if whom the caller has got the hold for had lost it by
+	// then; nil if that is the caller itself.
+	Lost *atomic.Bool
 }
 
 // inside says that the process believes this hold to be inside: it has not been
@@ -97,7 +101,8 @@ func (h *Hold) Context() context.Context {
 }
 
 // leave ends a hold that is inside and opens the next waiter's request. What is
-// recorded is e, or that the hold is lost if its context has ended by time.
+// recorded is e, or that the hold is lost if its context has ended by time, or it was lost
+// to whom its caller has got it for.
 func (n *Node) leave(h *Hold, cause error, e trace.Event) {
 	e.Token, e.Took = h.token, n.at.Sub(h.since)
 	before := n.guard.cause(h)
@@ -110,6 +115,8 @@ func (n *Node) leave(h *Hold, cause error, e trace.Event) {
 		e.Kind, e.Reason = trace.Lost, "its lease was about to end, and it has left"
 	case errors.As(before, new(*forced)):
 		e.Reason = "it was told to, and has left"
+	case h.about.Lost != nil && h.about.Lost.Load():
+		e.Kind, e.Reason = trace.Lost, "its program had lost it before"
 	}
 	if n.step(algo.Input{Kind: algo.Release, Lock: h.name}, e) {
 		cause = errEnded

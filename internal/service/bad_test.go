@@ -111,7 +111,7 @@ func TestLimits(t *testing.T) {
 	if _, err := s.want(fmt.Sprint("never", 2*maxRefused-maxRefused/2), "x", locker.Options{}); !errors.Is(err, errGivenUp) {
 		t.Errorf("one of the last that were given up: %v", err)
 	}
-	s.end()
+	s.end(false)
 	server.sessions.wishes.Wait()
 	server.sessions.mu.Lock()
 	if n := server.sessions.waits; n != 0 {
@@ -137,7 +137,7 @@ func TestLimits(t *testing.T) {
 	if err := hold.Unlock(); err != nil {
 		t.Error(err)
 	}
-	other.end()
+	other.end(false)
 	for server.sessions.count() < maxSessions {
 		if _, err := server.sessions.open(time.Hour, ""); err != nil {
 			t.Fatal(err)

@@ -197,7 +197,7 @@ func FuzzDirect(f *testing.F) {
 			t.Errorf("%d sessions", n)
 		}
 		c.Close()
-		mine.end() // else Close waits for what was told of its leases
+		mine.end(false) // else Close waits for what was told of its leases
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}

@@ -64,9 +64,9 @@ func TestGivenBackIsSignalled(t *testing.T) {
 	all := newSessions(join(t))
 	defer all.close()
 	for what, giveBack := range map[string]func(s *session, w *wish){
-		"Release": func(s *session, w *wish) { s.release(w.lock, w.hold.Token()) },
+		"Release": func(s *session, w *wish) { s.release(w.lock, w.hold.Token(), false) },
 		"Cancel":  func(s *session, w *wish) { s.cancelWish(w.id) },
-		"Close":   func(s *session, _ *wish) { s.end() },
+		"Close":   func(s *session, _ *wish) { s.end(false) },
 	} {
 		s, err := all.open(time.Hour, "")
 		if err != nil {

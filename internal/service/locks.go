@@ -106,7 +106,7 @@ func (x lease) proto() *conchv1.Lease {
 // Close implements conchv1connect.LocksHandler.
 func (l *locks) Close(_ context.Context, r *conchv1.CloseRequest) (*conchv1.CloseResponse, error) {
 	if s, err := l.sessions.leaving(r.GetSession()); err == nil {
-		s.end()
+		s.end(false)
 	}
 	return &conchv1.CloseResponse{}, nil // one that has ended before is closed
 }
@@ -194,7 +194,7 @@ func (l *locks) Release(_ context.Context, r *conchv1.ReleaseRequest) (*conchv1.
 	if err != nil {
 		return nil, refuse(err)
 	}
-	found, err := s.release(r.GetLock(), conch.Token(r.GetToken()))
+	found, err := s.release(r.GetLock(), conch.Token(r.GetToken()), r.GetLost())
 	switch {
 	case !found:
 		return &conchv1.ReleaseResponse{Ended: true}, nil

@@ -196,7 +196,7 @@ func TestGivenUpAsGranted(t *testing.T) {
 		}
 		for began := time.Now(); time.Since(began) < time.Duration(i%400)*100*time.Nanosecond; {
 		}
-		s.end()
+		s.end(false)
 		all.wishes.Wait()
 		for _, l := range peer.Status().Locks {
 			if l.Held || l.Waiters > 0 {

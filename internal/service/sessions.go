@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/conchlock/conch"
@@ -72,6 +73,7 @@ type wish struct {
 	hold     *conch.Hold
 	err      error
 	told     algo.Instant // until when the client believes in the hold, at most
+	lost     atomic.Bool  // the client had lost the hold when it was given back
 	calls    int          // of Acquire that are about it, now
 	waiting  []*call      // those of them that wait until it is granted
 }
@@ -136,7 +138,7 @@ func (a *sessions) lookup(id string, asked int64) (*session, error) {
 	case !over:
 		return s, nil
 	case s != nil: // its timer has stood still while the machine slept
-		s.end()
+		s.end(true)
 	}
 	return nil, errNoSession
 }
@@ -175,12 +177,12 @@ func (s *session) expire() {
 	}
 	s.all.mu.Unlock()
 	if over {
-		s.end()
+		s.end(true)
 	}
 }
 
-// end gives everything back.
-func (s *session) end() {
+// end gives everything back. What the client was told that it holds may be lost to it.
+func (s *session) end(lost bool) {
 	s.all.mu.Lock()
 	delete(s.all.byID, s.id)
 	s.ended = true
@@ -192,6 +194,7 @@ func (s *session) end() {
 	s.wishes = nil
 	s.all.mu.Unlock()
 	for _, w := range wishes {
+		w.lost.Store(lost && w.told != 0)
 		s.giveBack(w, errEnded)
 	}
 	s.all.signal()
@@ -206,7 +209,7 @@ func (a *sessions) close() {
 	}
 	a.mu.Unlock()
 	for _, s := range all {
-		s.end()
+		s.end(false)
 	}
 	a.wishes.Wait()
 }
@@ -238,6 +241,7 @@ func (s *session) want(id, lock string, o locker.Options) (*wish, error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	o.ID = locker.NewID()
 	w := &wish{id: id, lock: lock, options: o, cancel: cancel, done: make(chan struct{})}
+	w.options.Lost = &w.lost
 	s.wishes[id] = w
 	s.attach(w)
 	a.waits++
@@ -328,12 +332,14 @@ func (s *session) refuse(id string) {
 	s.refused[id] = true
 }
 
-// release gives back the hold of a lock with a token, and no other.
-func (s *session) release(lock string, token conch.Token) (found bool, err error) {
+// release gives back the hold of a lock with a token, and no other. It is no loss that a
+// client has none any more because the peer is about to end, and has told it so.
+func (s *session) release(lock string, token conch.Token, lost bool) (found bool, err error) {
 	w := s.held(lock, token)
 	if w == nil {
 		return false, nil
 	}
+	w.lost.Store(lost && !s.all.isClosed())
 	err = w.hold.Unlock()
 	w.cancel(errGivenUp)
 	s.all.signal()
@@ -383,7 +389,7 @@ func (s *session) leases() (list []lease, ended []*wish) {
 		}
 		ended = append(ended, w)
 		if deadline := w.hold.Deadline(); !deadline.IsZero() && deadline.Before(time.Now()) {
-			s.release(w.lock, w.hold.Token())
+			s.release(w.lock, w.hold.Token(), false)
 		}
 	}
 	return list, ended

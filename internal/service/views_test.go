@@ -43,7 +43,7 @@ func TestNoNews(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-w.done
-	if found, err := s.release("x", w.hold.Token()); !found || err != nil {
+	if found, err := s.release("x", w.hold.Token(), false); !found || err != nil {
 		t.Errorf("%t, %v", found, err)
 	}
 	a.wishes.Wait() // also for who follows the hold
