@@ -37,7 +37,8 @@ const taskEnv = "CONCH_CHAOS_TASK"
 const ready = "joined"
 
 // peerMain is a peer's process: it joins, and then wants every lock all the time
-// until it is told to end, by SIGTERM. SIGUSR1 makes it say what it waits for.
+// until it is told to end, by SIGTERM. SIGUSR1 makes it say what it waits for, SIGUSR2
+// order holds to end, until the next one.
 func peerMain(text string) error {
 	var o task
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
@@ -53,6 +54,9 @@ func peerMain(text string) error {
 	if err != nil {
 		return err
 	}
+	orders := make(chan os.Signal, 1)
+	signal.Notify(orders, syscall.SIGUSR2)
+	go giveOrders(ctx, peer, o.Locks, orders)
 	fmt.Println(ready)
 	ask := make(chan os.Signal, 1)
 	signal.Notify(ask, syscall.SIGUSR1)
@@ -81,6 +85,28 @@ func peerMain(text string) error {
 	cancel()
 	using.Wait()
 	return errors.Join(err, peer.Close())
+}
+
+// giveOrders orders whoever holds a lock to leave it, all the time from one signal to the
+// next.
+func giveOrders(ctx context.Context, peer *conch.Peer, locks []string, signals <-chan os.Signal) {
+	for orders := false; ctx.Err() == nil; {
+		var now <-chan time.Time
+		if orders {
+			now = time.After(works)
+		}
+		select {
+		case <-ctx.Done():
+		case <-signals:
+			orders = !orders
+		case <-now:
+			for _, lock := range locks {
+				limited, cancel := context.WithTimeout(ctx, ttl/2)
+				peer.End(limited, lock, 0, "chaos", "it is ordered") // nobody may hold it, or not answer
+				cancel()
+			}
+		}
+	}
 }
 
 // teller tells the resource what its client does, one line at a time.
@@ -168,6 +194,7 @@ func inside(t *teller, hold *conch.Hold, random *rand.Rand) error {
 	ctx, writes, staying := hold.Context(), 1+random.IntN(3), false
 	for n := 0; staying || n < writes; n++ {
 		if ctx.Err() != nil {
+			pause(context.Background(), time.Duration(random.Int64N(int64(works)))) // to stop takes a moment
 			return nil
 		}
 		advice, err := t.tell("write", uint64(hold.Token()))

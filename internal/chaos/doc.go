@@ -1,7 +1,7 @@
 // Package chaos puts real peers under fire: processes that are killed, stopped,
-// cut off from each other and given full disks, while each of them enters
-// critical sections all the time and writes to a resource that checks fencing
-// tokens. Afterwards it judges the run four times over: by what the resource
+// cut off from each other and given full disks, and whose holds are ended by
+// order, while each of them enters critical sections all the time and writes to
+// a resource that checks fencing tokens. Afterwards it judges the run four times over: by what the resource
 // saw, by the traces, by how long it took until somebody was inside again, and
 // by whether what the clients saw is linearizable.
 //

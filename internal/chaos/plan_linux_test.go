@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -20,6 +21,7 @@ type kind struct {
 	gossip bool // it needs peers that find each other
 	peers  int  // it needs so many peers, so that a majority remains
 	all    bool // there is no majority while it lasts
+	ends   bool // its last victim orders holds to end
 	strike func(ctx context.Context, a *arena, r *round) error
 	heal   func(ctx context.Context, a *arena, r *round) error
 }
@@ -43,6 +45,8 @@ var kinds = []kind{
 	{name: "kill, and lose the directory on a full disk", disks: true, strike: lostDisk, heal: roomAgain},
 	{name: "a peer is held for dead", cuts: true, gossip: true, strike: cutGossip, heal: healCuts},
 	{name: "the holder is held for dead", holder: true, cuts: true, gossip: true, strike: cutGossip, heal: healCuts},
+	{name: "order holds to end", ends: true, strike: toggleOrders, heal: toggleOrders},
+	{name: "stop the holder, order holds to end", holder: true, more: 1, advice: again, ends: true, strike: stopAndOrder, heal: resumeAndOrderNoMore},
 	{name: "kill all", all: true, strike: killAll, heal: startVictims},
 }
 
@@ -121,6 +125,19 @@ func stopAndKill(_ context.Context, a *arena, r *round) error {
 
 func resumeAndStart(ctx context.Context, a *arena, r *round) error {
 	return errors.Join(a.peers[r.victims[0]].resume(), a.begin(ctx, a.peers[r.victims[1]]))
+}
+
+// toggleOrders has the last victim begin to order holds to end, all the time, or cease.
+func toggleOrders(_ context.Context, a *arena, r *round) error {
+	return a.peers[r.victims[len(r.victims)-1]].cmd.Process.Signal(syscall.SIGUSR2)
+}
+
+func stopAndOrder(ctx context.Context, a *arena, r *round) error {
+	return errors.Join(a.peers[r.victims[0]].pause(), toggleOrders(ctx, a, r))
+}
+
+func resumeAndOrderNoMore(ctx context.Context, a *arena, r *round) error {
+	return errors.Join(a.peers[r.victims[0]].resume(), toggleOrders(ctx, a, r))
 }
 
 func killAll(_ context.Context, a *arena, r *round) error {

@@ -50,9 +50,10 @@ type write struct {
 
 // entry is the first write of a hold that was taken.
 type entry struct {
-	peer  int
-	token uint64
-	at    time.Time
+	peer   int
+	token  uint64
+	at     time.Time
+	beside uint64 // the hold before, if its client had not said yet that it leaves
 }
 
 // visit is a client that waits inside for the answer to its write.
@@ -208,10 +209,13 @@ func (c *client) write() string {
 		return "refused"
 	}
 	if c.fresh {
-		now := time.Now()
+		e := entry{peer: c.peer, token: c.token, at: time.Now()}
+		if b.inside >= 0 {
+			e.beside = b.highest
+		}
 		b.highest, b.inside = c.token, c.peer
-		b.entries = append(b.entries, entry{c.peer, c.token, now})
-		b.entered[c.peer] = now
+		b.entries = append(b.entries, e)
+		b.entered[c.peer] = e.at
 		close(r.changed)
 		r.changed = make(chan struct{})
 	}

@@ -2,9 +2,12 @@ package chaos
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +23,7 @@ func (a *arena) judge() {
 	began := time.Now()
 	a.judgeLogs()
 	a.judgeWrites()
+	a.judgeOrders()
 	a.judgeHistories()
 	a.judgeTraces()
 	a.judgeRecoveries()
@@ -95,6 +99,74 @@ func (a *arena) judgeFence(lock string) {
 				i+1, r.name, a.peers[r.victims[0]].name, r.token)
 		}
 	}
+}
+
+// judgeOrders wants to see that holds were ended by order, and told so, and that nobody
+// got in before they had left where nothing else was wrong: then their leases lasted.
+func (a *arena) judgeOrders() {
+	ended := a.ordered()
+	for i, r := range a.rounds {
+		told, left := 0, 0
+		for lock, tokens := range ended {
+			for token, at := range tokens {
+				switch {
+				case at.Before(r.began) || at.After(r.healed):
+				case a.res.books[lock].answered[token] == lost:
+					told++
+				default: // it had just left, or its process did not live to hear of it
+					left++
+				}
+			}
+		}
+		if !r.ends {
+			continue
+		}
+		a.t.Logf("round %d, %s: %d holds were ended by order, and %d were ending anyhow", i+1, r.name, told, left)
+		if told == 0 {
+			a.t.Errorf("round %d, %s: no hold was ended by order", i+1, r.name)
+		}
+		if r.holder || a.pulse.late(r.began, r.healed) > ttl/4 {
+			continue
+		}
+		wrong := complaints{a: a}
+		for lock, b := range a.res.books {
+			for _, e := range b.entries {
+				if at, yes := ended[lock][e.beside]; yes && e.at.After(r.began) && e.at.Before(r.healed) {
+					wrong.add("round %d, %s: %s entered %s with token %d, and %d, ended by order %s before, had not left", i+1, r.name, a.peers[e.peer].name, lock, e.token, e.beside, e.at.Sub(at))
+				}
+			}
+		}
+		wrong.end()
+	}
+}
+
+// ordered reads from the audit logs which holds were ended by order, by lock and token,
+// and when.
+func (a *arena) ordered() map[string]map[uint64]time.Time {
+	ended := make(map[string]map[uint64]time.Time)
+	for _, p := range a.peers {
+		text, err := os.ReadFile(filepath.Join(p.task.Config.Dir, "audit.log"))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			a.t.Error(err)
+		}
+		for line := range bytes.Lines(text) {
+			var o struct {
+				At    time.Time `json:"ts"`
+				What  string    `json:"event"`
+				Lock  string    `json:"lock"`
+				Token uint64    `json:"token"`
+			}
+			if err := json.Unmarshal(line, &o); err != nil {
+				a.t.Errorf("%s: audit.log: %q: %v", p.name, line, err)
+			} else if o.What == "end done" {
+				if ended[o.Lock] == nil {
+					ended[o.Lock] = make(map[uint64]time.Time)
+				}
+				ended[o.Lock][o.Token] = o.At
+			}
+		}
+	}
+	return ended
 }
 
 // complaints are errors of one kind. The first ones are told, all are counted.
