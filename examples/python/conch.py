@@ -63,7 +63,7 @@ class Conch:
         wish, until = {"requestId": uuid.uuid4().hex, "lock": name, "label": label}, time.monotonic() + (wait or 0)
         while True:
             if wait is not None: wish["wait"] = f"{max(0, until - time.monotonic()):.3f}s"
-            try: return Hold(self, self.call("Acquire", None if wait is None else wait + 5, session=self.session, askedNs=now_ns(), **wish)["lease"])
+            try: return Hold(self, self.call("Acquire", None if wait is None else wait + 5, session=self.session, askedNs=now_ns(), **wish)["lease"], wish["requestId"])
             except BaseException as e:
                 if isinstance(e, ConchError) and not (e.code or self.closed) and (wait is None or time.monotonic() < until):
                     time.sleep(0.1)
@@ -75,8 +75,8 @@ class Conch:
         self.tell("Close")
 
 class Hold:
-    def __init__(self, conch, lease):
-        self.conch, self.lock, self.token, self.end_ns = conch, lease["lock"], int(lease["token"]), 0
+    def __init__(self, conch, lease, wish):
+        self.conch, self.lock, self.token, self.end_ns, self.wish = conch, lease["lock"], int(lease["token"]), 0, wish
         self.renew(lease)
         conch.holds[lease["lock"], lease["token"]] = self
         conch.news.set()
@@ -88,9 +88,9 @@ class Hold:
         if self.left() == 0: raise Lost(f"lock {self.lock!r} is lost")
     def release(self):  # if lost, too: others get in the sooner
         held = self.conch.holds.pop((self.lock, str(self.token)), None) and self.left() > 0
-        fields = {"lock": self.lock, "token": str(self.token)}
-        if not held: self.conch.untold.append(("Release", fields)), self.conch.news.set()  # in the background
-        if not held or self.conch.tell("Release", **fields).get("lost"):
+        ends = ("Release", {"lock": self.lock, "token": str(self.token), "lost": not held}), ("Cancel", {"requestId": self.wish})  # no Acquire that is late counts
+        if not held: self.conch.untold.extend(ends), self.conch.news.set()  # in the background
+        if not held or [self.conch.tell(name, **fields) for name, fields in ends][0].get("lost"):
             raise Lost(f"lock {self.lock!r} was lost while it was held")
     def __enter__(self): return self
     def __exit__(self, kind, *_):
