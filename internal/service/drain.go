@@ -93,5 +93,3 @@ func (a *sessions) signal() {
 	default:
 	}
 }
-
-// close ends all sessions, and waits until nothing of them is left. It comes after
