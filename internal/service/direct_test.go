@@ -193,21 +193,7 @@ func FuzzDirect(f *testing.F) {
 		if _, err := c.Call(ctx, procedure[:min(len(procedure), 255)], []byte(body)); errors.Is(err, mux.ErrBroken) && len(body) <= maxMessage {
 			t.Errorf("%s: %v", procedure, err)
 		}
-		if n := s.sessions.count(); n > 2 {
-			t.Errorf("%d sessions", n)
-		}
 		c.Close()
-		mine.end(false) // else Close waits for what was told of its leases
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-		if n := s.sessions.count(); n != 0 {
-			t.Errorf("%d sessions are left", n)
-		}
-		for _, l := range peer.Status().Locks {
-			if l.Held || l.Waiters > 0 {
-				t.Errorf("left behind: %+v", l)
-			}
-		}
+		leavesNothing(t, s, mine, peer)
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/conchlock/conch"
-	"github.com/conchlock/conch/internal/locker"
 	conchv1 "github.com/conchlock/conch/proto/conch/v1"
 )
 
@@ -68,15 +67,7 @@ func TestGivenBackIsSignalled(t *testing.T) {
 		"Cancel":  func(s *session, w *wish) { s.cancelWish(w.id) },
 		"Close":   func(s *session, _ *wish) { s.end(false) },
 	} {
-		s, err := all.open(time.Hour, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		w, err := s.want("1", "x", locker.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		<-w.done
+		s, w := granted(t, all, "1")
 		giveBack(s, w)
 		select {
 		case <-all.released:

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/conchlock/conch"
 	"github.com/conchlock/conch/internal/locker"
 	conchv1 "github.com/conchlock/conch/proto/conch/v1"
 )
@@ -80,20 +81,27 @@ func FuzzLocks(f *testing.F) {
 		if answer.Code == 0 {
 			t.Errorf("%s, %s: no answer", path, kind)
 		}
-		if n := s.sessions.count(); n > 2 {
-			t.Errorf("%d sessions", n)
-		}
-		mine.end(false) // else Close waits for what was told of its leases
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-		if n := s.sessions.count(); n != 0 {
-			t.Errorf("%d sessions are left", n)
-		}
-		for _, l := range peer.Status().Locks {
-			if l.Held || l.Waiters > 0 {
-				t.Errorf("left behind: %+v", l)
-			}
-		}
+		leavesNothing(t, s, mine, peer)
 	})
+}
+
+// leavesNothing ends a service that has had one session, and wants that a request has made
+// one more at most, and left nothing held or wanted.
+func leavesNothing(t *testing.T, s *Server, mine *session, peer *conch.Peer) {
+	t.Helper()
+	if n := s.sessions.count(); n > 2 {
+		t.Errorf("%d sessions", n)
+	}
+	mine.end(false) // else Close waits for what was told of its leases
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := s.sessions.count(); n != 0 {
+		t.Errorf("%d sessions are left", n)
+	}
+	for _, l := range peer.Status().Locks {
+		if l.Held || l.Waiters > 0 {
+			t.Errorf("left behind: %+v", l)
+		}
+	}
 }

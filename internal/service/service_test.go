@@ -145,6 +145,21 @@ func (f *failing) Accept() (net.Conn, error) {
 	return nil, f.err
 }
 
+// granted opens a session that has lock x, by a call of Acquire that is not answered yet.
+func granted(t *testing.T, all *sessions, id string) (*session, *wish) {
+	t.Helper()
+	s, err := all.open(time.Hour, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := s.want(id, "x", locker.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-w.done
+	return s, w
+}
+
 // The last of the calls about a wish gives it up, if its time is over; none before.
 func TestLastCallGivesUp(t *testing.T) {
 	peer := join(t)
@@ -211,15 +226,7 @@ func TestGivenUpAsGranted(t *testing.T) {
 func TestGivenUpForGood(t *testing.T) {
 	all := newSessions(join(t))
 	defer all.close()
-	s, err := all.open(time.Hour, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := s.want("came", "x", locker.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	<-w.done
+	s, _ := granted(t, all, "came")
 	for _, id := range []string{"came", "comes"} {
 		s.cancelWish(id)
 		if _, err := s.want(id, "x", locker.Options{}); !errors.Is(err, errGivenUp) {
@@ -235,15 +242,7 @@ func TestOverIsOver(t *testing.T) {
 	peer := join(t)
 	all := newSessions(peer)
 	defer all.close()
-	s, err := all.open(time.Hour, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := s.want("1", "x", locker.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	<-w.done
+	s, w := granted(t, all, "1")
 	s.detach(w, false, clock.Now())
 	all.mu.Lock()
 	s.expires = clock.Now()
