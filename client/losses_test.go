@@ -24,9 +24,19 @@ func (e ends) Observe(event conch.Event) {
 }
 
 // A client that cannot reach its peer loses its hold before the peer does. When it gives
-// it back then, at once, the peer counts a loss all the same.
+// it back then, at once, the peer counts a loss all the same; also if it had to ask for it
+// twice.
 func TestLossIsCounted(t *testing.T) {
-	t.Parallel()
+	t.Run("asked once", func(t *testing.T) { t.Parallel(); testLossIsCounted(t, nil) })
+	t.Run("asked twice", func(t *testing.T) {
+		t.Parallel()
+		l := &late{make(chan struct{}), make(chan struct{}), make(chan struct{})}
+		defer close(l.goOn)
+		testLossIsCounted(t, l)
+	})
+}
+
+func testLossIsCounted(t *testing.T, l *late) {
 	ended := make(ends, 1)
 	peer, err := conch.Join(t.Context(), conch.Config{Name: "p0", Peers: addresses(t, 1), Observer: ended})
 	if err != nil {
@@ -38,15 +48,19 @@ func TestLossIsCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	l, err := local.ListenUnix(filepath.Join(dir, "s"))
+	listener, err := local.ListenUnix(filepath.Join(dir, "s"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := service.New(peer)
-	server.Serve(l)
+	server.Serve(listener)
 	t.Cleanup(func() { server.Close() })
 	p, through := newProxy(t, filepath.Join(dir, "s"))
-	hold, err := dial(t, client.Config{Addr: through, TTL: time.Second}).Mutex("x").Lock(t.Context())
+	c := dial(t, client.Config{Addr: through, TTL: time.Second})
+	p.mu.Lock()
+	p.late = l
+	p.mu.Unlock()
+	hold, err := c.Mutex("x").Lock(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -334,21 +334,22 @@ func (h *hold) cause() error {
 }
 
 // drop ends it, and tells the peer, also if it was lost to its caller before. A wish that
-// was asked for again is given up for good: a call of it that the peer has not taken up
-// yet would be granted to nobody. It returns true if the peer says that it had lost it.
+// was asked for again is given up for good, too: a call of it that the peer has not taken
+// up yet would be granted to nobody. It returns true if the peer says that it had lost it.
 func (h *hold) drop(why error, lost bool) bool {
 	h.s.mu.Lock()
 	h.finish(why)
 	delete(h.s.holds, h)
 	h.s.mu.Unlock()
-	if h.again != "" {
-		h.s.cancelWish(h.again)
-		return false
-	}
 	var there atomic.Bool // the loss, at the peer
 	h.s.c.tell(h.s, func(ctx context.Context) error {
 		answer, err := h.s.c.calls.Release(ctx, &conchv1.ReleaseRequest{Session: h.s.id, Lock: h.lock, Token: uint64(h.token), Lost: lost})
-		there.Store(answer.GetLost())
+		if answer.GetLost() {
+			there.Store(true)
+		}
+		if err == nil && h.again != "" {
+			_, err = h.s.c.calls.Cancel(ctx, &conchv1.CancelRequest{Session: h.s.id, RequestId: h.again})
+		}
 		return err
 	})
 	return there.Load()

@@ -55,6 +55,7 @@ func TestBadJSON(t *testing.T) {
 		{acquire, `{"requestId":"1","lock":"x"}`, nil, 404, "not_found", "open a new one"},
 		{acquire, `{"requestId":"1","lock":"x","wait":"-1s"}`, nil, 400, "invalid_argument", "cannot be negative"},
 		{acquire, `{"requestId":"1","lock":"` + strings.Repeat("a", 201) + `"}`, nil, 400, "invalid_argument", "lock name"},
+		{"/conch.v1.Locks/Cancel", `{"requestId":"` + strings.Repeat("a", maxRequestID+1) + `"}`, nil, 400, "invalid_argument", "request_id has 65 bytes"},
 		{"/conch.v1.Locks/Release", `{"token":"-1"}`, nil, 400, "invalid_argument", "token"},
 		{"/conch.v1.Locks/Steal", "{}", nil, 501, "unimplemented", "Steal"},
 	} {

@@ -162,11 +162,10 @@ func (l *locks) wish(r *conchv1.AcquireRequest) (*call, error) {
 }
 
 func checkAcquire(r *conchv1.AcquireRequest) error {
-	id := r.GetRequestId()
-	switch {
-	case id == "" || len(id) > maxRequestID:
-		return invalid("request_id has %d bytes: use 1 to %d, new for each wish", len(id), maxRequestID)
-	case r.GetWait() != nil && r.GetWait().AsDuration() < 0:
+	if err := checkID(r.GetRequestId()); err != nil {
+		return err
+	}
+	if r.GetWait() != nil && r.GetWait().AsDuration() < 0 {
 		return invalid("wait %s: it cannot be negative; without it the wish waits for ever", r.GetWait().AsDuration().Round(time.Millisecond))
 	}
 	if err := algo.CheckLock(r.GetLock()); err != nil {
@@ -178,8 +177,18 @@ func checkAcquire(r *conchv1.AcquireRequest) error {
 	return checkText("trace", r.GetTrace())
 }
 
+func checkID(id string) error {
+	if id == "" || len(id) > maxRequestID {
+		return invalid("request_id has %d bytes: use 1 to %d, new for each wish", len(id), maxRequestID)
+	}
+	return nil
+}
+
 // Cancel implements conchv1connect.LocksHandler.
 func (l *locks) Cancel(_ context.Context, r *conchv1.CancelRequest) (*conchv1.CancelResponse, error) {
+	if err := checkID(r.GetRequestId()); err != nil { // it is remembered
+		return nil, err
+	}
 	s, err := l.sessions.leaving(r.GetSession())
 	if err != nil {
 		return nil, refuse(err)
